@@ -1,0 +1,11 @@
+// The module object. Each family of kernels registers itself from its own file.
+#include <nanobind/nanobind.h>
+
+namespace nb = nanobind;
+
+void bind_machine(nb::module_& m);
+
+NB_MODULE(_native, m) {
+    m.doc() = "Compiled kernels of dissensus. Call them through dissensus._backend.resolve, not directly.";
+    bind_machine(m);
+}

@@ -1,0 +1,82 @@
+"""dissensus: a committee of classifiers that learns to hear emotion in music as one listener does.
+
+Public names are loaded on first use, so that ``import dissensus`` costs little more than numpy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np  # the one dependency that importing dissensus loads
+
+if TYPE_CHECKING:
+    from dissensus._backend import capabilities, warmup
+    from dissensus._threads import set_threads
+    from dissensus.committee import Committee
+    from dissensus.features import Pool
+    from dissensus.personalisation import Session
+    from dissensus.strategies import (
+        consensus_entropy,
+        human_consensus,
+        margin,
+        mean_kl,
+        mutual_information,
+        select_top,
+        vote_entropy,
+    )
+
+__version__ = "0.1.0"
+
+_HOME: dict[str, str] = {
+    "Committee": "committee",
+    "Pool": "features",
+    "Session": "personalisation",
+    "capabilities": "_backend",
+    "consensus_entropy": "strategies",
+    "human_consensus": "strategies",
+    "margin": "strategies",
+    "mean_kl": "strategies",
+    "mutual_information": "strategies",
+    "select_top": "strategies",
+    "set_threads": "_threads",
+    "vote_entropy": "strategies",
+    "warmup": "_backend",
+}
+
+__all__ = [
+    "Committee",
+    "Pool",
+    "Session",
+    "__version__",
+    "capabilities",
+    "consensus_entropy",
+    "human_consensus",
+    "margin",
+    "mean_kl",
+    "mutual_information",
+    "select_top",
+    "set_threads",
+    "vote_entropy",
+    "warmup",
+]
+
+_SUBPACKAGES = frozenset(
+    {"cli", "committee", "datasets", "errors", "evaluation", "features", "personalisation", "strategies"}
+)
+
+assert np.__version__  # keeps the import honest for linters
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _SUBPACKAGES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_HOME) | _SUBPACKAGES)

@@ -1,0 +1,105 @@
+"""The one door to the kernels: ``resolve(name, backend)``.
+
+A kernel has a name and lives in a *room*: its slow twin in ``kernels/reference/<room>.py``, its Numba twin in
+``kernels/<room>.py`` and, where it earns its place, its compiled twin in ``_native`` under the same name. All twins share
+one signature and one result.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from dissensus.errors import BackendUnavailableError, NativeUnavailableWarning, ParameterError
+
+__all__ = ["BACKENDS", "ROOMS", "available", "capabilities", "resolve", "warmup"]
+
+BACKENDS = ("native", "numba", "reference")
+
+#: Kernel name -> room. A new kernel is one line here.
+ROOMS: dict[str, str] = {}
+
+
+@lru_cache(maxsize=1)
+def _native() -> ModuleType | None:
+    try:
+        return import_module("dissensus._native")
+    except ImportError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def _say_native_is_missing() -> None:
+    warnings.warn(
+        "dissensus was installed without its compiled module; Numba kernels do the work (first calls compile for a moment)",
+        NativeUnavailableWarning,
+        stacklevel=4,
+    )
+
+
+def _find(name: str, backend: str) -> Callable[..., Any] | None:
+    if backend == "native":
+        module = _native()
+    else:
+        package = "dissensus.kernels.reference" if backend == "reference" else "dissensus.kernels"
+        module = import_module(f"{package}.{ROOMS[name]}")
+    return getattr(module, name, None)
+
+
+def available(name: str) -> tuple[str, ...]:
+    """Backends that hold the kernel ``name`` on this installation, best first."""
+    return tuple(backend for backend in BACKENDS if _find(name, backend) is not None)
+
+
+@lru_cache(maxsize=None)
+def resolve(name: str, backend: str = "auto") -> Callable[..., Any]:
+    """Return the kernel ``name`` of ``backend``; ``"auto"`` takes native, then Numba, then the reference.
+
+    Raises
+    ------
+    ParameterError
+        No such kernel, or no such backend.
+    BackendUnavailableError
+        The kernel has no twin in that backend, or the installation has no compiled module.
+    """
+    if name not in ROOMS:
+        raise ParameterError(f"no kernel is called {name!r}; there are {', '.join(sorted(ROOMS))}")
+    if backend != "auto":
+        if backend not in BACKENDS:
+            raise ParameterError(f"backend={backend!r}; choose 'auto', {', '.join(map(repr, BACKENDS))}")
+        found = _find(name, backend)
+        if found is None:
+            raise BackendUnavailableError(
+                f"kernel {name!r} is not available in backend {backend!r}; available: {', '.join(available(name))}"
+            )
+        return found
+    if _native() is None:
+        _say_native_is_missing()
+    for candidate in BACKENDS:
+        found = _find(name, candidate)
+        if found is not None:
+            return found
+    raise BackendUnavailableError(f"kernel {name!r} has no implementation")  # pragma: no cover
+
+
+def capabilities() -> dict[str, Any]:
+    """What is in use on this machine: version, instruction set, and the backend of every kernel."""
+    import dissensus
+
+    native = _native()
+    return {
+        "version": dissensus.__version__,
+        "native": native is not None,
+        "instruction_set": native.instruction_set() if native is not None else None,
+        "kernels": {name: available(name)[0] for name in sorted(ROOMS)},
+    }
+
+
+def warmup() -> None:
+    """Compile or load every kernel's default backend now rather than at its first use."""
+    for name in ROOMS:
+        resolve(name)

@@ -1,0 +1,112 @@
+"""The one place that starts threads, and the one knob that governs every pool of them.
+
+``set_threads(n)`` sets the budget of our own pool, BLAS and OpenMP (through threadpoolctl), XGBoost and onnxruntime (which
+read :func:`thread_budget` when they start work). Until it is called the budget is one thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dissensus.errors import ParameterError
+
+__all__ = ["resolve_threads", "run_blocks", "set_threads", "thread_budget"]
+
+_lock = threading.Lock()
+_budget = 1
+_limits: Any = None
+_pool: ThreadPoolExecutor | None = None
+_pool_size = 0
+
+
+def set_threads(n: int) -> None:
+    """Give everything that runs in this process ``n`` threads.
+
+    Parameters
+    ----------
+    n : int
+        At least 1. With 1 no public call starts a thread.
+
+    Raises
+    ------
+    ParameterError
+        ``n`` is not a positive integer.
+    """
+    global _budget, _limits
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ParameterError(f"n={n!r}: the number of threads must be an integer of at least 1")
+    from threadpoolctl import threadpool_limits
+
+    with _lock:
+        _budget = n
+        _limits = threadpool_limits(limits=n)
+
+
+def thread_budget() -> int:
+    """Threads that a call may use when it is not told a number."""
+    return _budget
+
+
+def resolve_threads(n_threads: int | None) -> int:
+    """``n_threads`` as given, or the budget for None; -1 also means the budget."""
+    if n_threads is None or n_threads == -1:
+        return _budget
+    if not isinstance(n_threads, int) or isinstance(n_threads, bool) or n_threads < 1:
+        raise ParameterError(f"n_threads={n_threads!r}; give a positive integer, or None for the budget of set_threads")
+    return n_threads
+
+
+def _shared_pool(size: int) -> ThreadPoolExecutor:
+    global _pool, _pool_size
+    with _lock:
+        if _pool is None or _pool_size < size:
+            _pool = ThreadPoolExecutor(max_workers=size, thread_name_prefix="dissensus")
+            _pool_size = size
+        return _pool
+
+
+def run_blocks(
+    task: Callable[[int, int], None], n_items: int, *, n_threads: int = 1, block_size: int = 65536
+) -> None:
+    """Call ``task(start, stop)`` for disjoint blocks that cover ``range(n_items)``.
+
+    Blocks are cut the same way for any number of threads, and a task writes to its own block alone, so results do not
+    depend on ``n_threads``. The caller's thread works too: ``n_threads=1`` starts none.
+
+    Parameters
+    ----------
+    task : callable
+        Must release the GIL for threads to help; its exceptions reach the caller.
+    n_items, n_threads, block_size : int
+        Work, workers and the size of one block.
+    """
+    if n_items <= 0:
+        return
+    starts = range(0, n_items, block_size)
+    workers = min(n_threads, len(starts))
+    if workers <= 1:
+        for start in starts:
+            task(start, min(start + block_size, n_items))
+        return
+    turn = iter(starts)
+    turn_lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with turn_lock:
+                start = next(turn, None)
+            if start is None:
+                return
+            task(start, min(start + block_size, n_items))
+
+    futures = [_shared_pool(workers - 1).submit(work) for _ in range(workers - 1)]
+    try:
+        work()
+    finally:
+        errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error

@@ -1,0 +1,138 @@
+"""Every error dissensus raises, and its warnings.
+
+All derive from :class:`DissensusError`; each also derives from the built-in it resembles, so that ``except ValueError``
+around a call keeps working. A message names the thing that is wrong and what to do about it.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AlreadyAnsweredError",
+    "AudioTooLongError",
+    "BackendUnavailableError",
+    "BudgetExhaustedError",
+    "ClassMismatchError",
+    "DataFormatError",
+    "DecodeError",
+    "DissensusError",
+    "DissensusWarning",
+    "EmptyAudioError",
+    "FeatureMismatchError",
+    "LabelError",
+    "MissingDependencyError",
+    "ModelFormatError",
+    "NativeUnavailableWarning",
+    "NonFiniteAudioError",
+    "NotAskedError",
+    "ParameterError",
+    "PoolFormatError",
+    "SessionError",
+    "StoreError",
+    "TruncatedAudioError",
+    "UnknownTrackError",
+    "UnsupportedFormatError",
+    "UntrustedModelError",
+]
+
+
+class DissensusError(Exception):
+    """Root of every error raised on purpose by dissensus."""
+
+
+class ParameterError(DissensusError, ValueError):
+    """An argument has the wrong shape, range or combination."""
+
+
+class FeatureMismatchError(ParameterError):
+    """Features do not fit the model: other width, other names or another fingerprint."""
+
+
+class BackendUnavailableError(DissensusError, ImportError):
+    """A kernel was asked for in a backend that this installation lacks."""
+
+
+class MissingDependencyError(DissensusError, ImportError):
+    """An optional package is needed; the message names the extra that brings it."""
+
+
+class LabelError(DissensusError, ValueError):
+    """A label is not one of the classes."""
+
+
+class ClassMismatchError(LabelError):
+    """Members, committees or data disagree on the classes or on their order."""
+
+
+class DataFormatError(DissensusError, ValueError):
+    """A data set's file is not in the format its loader reads; says which file, where and what."""
+
+
+class ModelFormatError(DissensusError, ValueError):
+    """A model file cannot be read: damaged, of another format or of a newer version."""
+
+
+class UntrustedModelError(ModelFormatError):
+    """A model file asks for something a model file may not do, or exceeds a limit."""
+
+
+class PoolFormatError(DissensusError, ValueError):
+    """A pool on disk is damaged, incomplete or of another format."""
+
+
+class DecodeError(DissensusError):
+    """An audio file cannot be used; the message names the file and the cause."""
+
+
+class UnsupportedFormatError(DecodeError):
+    """The container or codec is not one that can be decoded."""
+
+
+class TruncatedAudioError(DecodeError):
+    """The file ends before its header says it should."""
+
+
+class EmptyAudioError(DecodeError):
+    """There are no samples where some were asked for."""
+
+
+class NonFiniteAudioError(DecodeError):
+    """The samples hold NaN or infinity."""
+
+
+class AudioTooLongError(DecodeError):
+    """The header asks for more than the limits allow (length, channels, rate); refused before allocation."""
+
+
+class SessionError(DissensusError):
+    """A step that a session's state does not allow. The state is unchanged."""
+
+
+class UnknownTrackError(SessionError, KeyError):
+    """A track id that the pool does not hold."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
+
+
+class NotAskedError(SessionError):
+    """An answer about a track that was not asked."""
+
+
+class AlreadyAnsweredError(SessionError):
+    """A second answer about one track; undo the first to change it."""
+
+
+class BudgetExhaustedError(SessionError):
+    """The number of answers agreed on has been reached."""
+
+
+class StoreError(DissensusError):
+    """Files or databases that hold state could not be written or read."""
+
+
+class DissensusWarning(UserWarning):
+    """Root of the warnings."""
+
+
+class NativeUnavailableWarning(DissensusWarning):
+    """The compiled module is missing; Numba does the work. Said once a process."""

@@ -1,0 +1,1 @@
+"""The slow twin of every kernel: numpy, float64, obvious. What the other backends are tested against."""
