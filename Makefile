@@ -1,0 +1,67 @@
+# The two commands:   make demo   make test
+# The daily ones:     make lint types native-test bench evaluate clean
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+JOBS   ?= 2
+
+# What the installed package is built from; a change here installs again.
+SOURCES := pyproject.toml native/CMakeLists.txt $(wildcard native/src/*.cpp native/bindings/*.cpp native/include/dissensus/*.hpp)
+
+.PHONY: help demo test test-slow test-nojit lint format types native-test bench evaluate clean
+
+help: ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dissensus needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet -e '.[plot]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e '.[train,plot,stats,test,lint]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	@touch $@
+
+demo: $(VENV)/.installed ## Make .venv, install, and watch a committee learn one listener on music made on the spot
+	$(BIN)/dissensus demo
+
+test: $(VENV)/.installed-dev ## Make .venv, install, and run the tests (not the slow ones) and the examples of the docstrings
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m "not slow"
+
+test-slow: $(VENV)/.installed-dev ## The long tests
+	$(BIN)/python -m pytest -n $(JOBS) -m slow
+
+test-nojit: $(VENV)/.installed-dev ## The kernels' tests with the JIT off: what the Numba sources say, line by line
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" tests/kernels
+
+lint: $(VENV)/.installed-dev ## ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/.installed-dev ## Put the sources into shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(VENV)/.installed-dev ## mypy --strict
+	$(BIN)/mypy
+
+native-test: ## The C++ tests under the address and undefined-behaviour sanitizers
+	cmake -S native -B build/native-test -DDISSENSUS_BUILD_TESTS=ON -DCMAKE_BUILD_TYPE=Debug
+	cmake --build build/native-test --parallel $(JOBS)
+	ctest --test-dir build/native-test --output-on-failure
+
+bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the table of README.md
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-json=build/benchmarks.json -s -q -W default
+	$(BIN)/python benchmarks/table.py build/benchmarks.json README.md
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
