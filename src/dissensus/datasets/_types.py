@@ -167,7 +167,7 @@ class Annotations:
         return people[count >= min_tracks]
 
     def newest(self) -> Annotations:
-        """One row a listener and track: that of the newest timestamp; without timestamps, or on equal ones, the last."""
+        """One row a listener and track: that of the newest timestamp; without one, or on equal ones, the last."""
         when = np.zeros(len(self), dtype=np.int64) if self.timestamp is None else self.timestamp
         _, person = np.unique(self.listener_id, return_inverse=True)
         _, track = np.unique(self.track_id, return_inverse=True)

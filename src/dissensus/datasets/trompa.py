@@ -124,7 +124,7 @@ def load(
     known = np.isin(annotations.track_id, pool.track_ids)
     if not known.all():
         stranger = annotations.track_id[~known][0]
-        raise DataFormatError(f"{path}: externalID {stranger!r} is not a cdr_track_num of the track table")
+        raise DataFormatError(f"{path}: externalID {str(stranger)!r} is not a cdr_track_num of the track table")
     if repeats == "newest":
         annotations = annotations.newest()
     return Dataset(f"trompa {snapshot}", pool, annotations, tracks["spotify_quadrant"], tracks, _SOURCE)
