@@ -160,7 +160,7 @@ class CnnModel:
             raise ParameterError("chunks hold values that are not finite")
         session = self._open()
         shape = session.get_inputs()[0].shape
-        if list(x.shape[1:]) != [d for d in shape[1:]]:
+        if list(x.shape[1:]) != list(shape[1:]):
             raise ParameterError(f"chunks must be (n, {', '.join(map(str, shape[1:]))}); got {x.shape}")
         proba = np.empty((len(x), self.n_members, len(self.classes)), dtype=np.float32)
         embedding = np.empty((len(x), self.embedding_size), dtype=np.float32)
