@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "dissensus"
 
-BASICS = {"errors", "_backend", "_threads", "_validate", "_files"}
+BASICS = {"errors", "_backend", "_threads", "_validate", "_chunks", "_files"}
 
 #: Room -> rooms it may import (itself and the basics are always allowed).
 ARROWS: dict[str, set[str]] = {
@@ -20,8 +20,9 @@ ARROWS: dict[str, set[str]] = {
     "strategies": {"committee"},
     "personalisation": {"committee", "features", "strategies"},
     "datasets": {"features"},
-    "evaluation": {"committee", "features", "strategies", "personalisation", "datasets"},
-    "cli": {"committee", "features", "strategies", "personalisation", "datasets", "evaluation"},
+    "catalog": {"committee", "features", "strategies", "personalisation"},
+    "evaluation": {"committee", "features", "strategies", "personalisation", "datasets", "catalog"},
+    "cli": {"committee", "features", "strategies", "personalisation", "datasets", "catalog", "evaluation"},
 }
 
 #: Third party -> the only places that may import it.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus.committee.training.short_chunk import CHUNK_SAMPLES
+from dissensus._chunks import CHUNK_SAMPLES, reflect_to
 from dissensus.errors import ParameterError
 
-__all__ = ["Augmentation", "ClipSet", "random_chunk", "test_chunks"]
+__all__ = ["Augmentation", "ClipSet", "random_chunk"]
 
 
 class ClipSet:
@@ -100,27 +100,8 @@ class Augmentation:
         return slice(top, top + height), slice(left, left + width)
 
 
-def _at_least(signal: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
-    """The signal itself, or reflected at its end until it is long enough."""
-    while len(signal) < n_samples:
-        if len(signal) == 1:
-            return np.full(n_samples, signal[0], dtype=np.float32)
-        signal = np.concatenate([signal, signal[-2::-1][: n_samples - len(signal)]])
-    return signal
-
-
 def random_chunk(signal: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """One chunk at a uniformly random offset."""
-    signal = _at_least(signal, CHUNK_SAMPLES)
+    signal = reflect_to(signal, CHUNK_SAMPLES)
     start = int(rng.integers(0, len(signal) - CHUNK_SAMPLES + 1))
     return signal[start : start + CHUNK_SAMPLES]
-
-
-def test_chunks(signal: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All non-overlapping chunks, (n_chunks, 59049); a shorter clip is reflected to one chunk."""
-    signal = _at_least(signal, CHUNK_SAMPLES)
-    n = len(signal) // CHUNK_SAMPLES
-    return signal[: n * CHUNK_SAMPLES].reshape(n, CHUNK_SAMPLES)
-
-
-test_chunks.__test__ = False  # type: ignore[attr-defined]  # not a pytest function

@@ -16,14 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
 from dissensus.committee.cnn import CnnModel
 from dissensus.committee.training.short_chunk import (
-    CHUNK_SAMPLES,
     FRAMES,
     HOP,
     N_FFT,
     N_MELS,
-    SAMPLE_RATE,
     LogMelFrontEnd,
     SharedTrunk,
     ShortChunkCNN,

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dissensus._chunks import all_chunks
 from dissensus.committee.training.checkpoint import read_checkpoint, write_checkpoint
-from dissensus.committee.training.clips import Augmentation, ClipSet, random_chunk, test_chunks
+from dissensus.committee.training.clips import Augmentation, ClipSet, random_chunk
 from dissensus.committee.training.short_chunk import LogMelFrontEnd, ShortChunkCNN
 from dissensus.errors import ParameterError
 
@@ -109,7 +110,7 @@ def predict_clips(
     out = np.zeros((len(rows), clips.n_classes), dtype=np.float32)
     with torch.no_grad():
         for i, row in enumerate(rows):
-            chunks = torch.from_numpy(np.ascontiguousarray(test_chunks(clips.signal(int(row))))).to(where)
+            chunks = torch.from_numpy(np.ascontiguousarray(all_chunks(clips.signal(int(row))))).to(where)
             parts = [model(front(part)) for part in chunks.split(batch_size)]
             out[i] = torch.cat(parts).float().mean(dim=0).cpu().numpy()
     return out / out.sum(axis=1, keepdims=True)

@@ -19,12 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
 from dissensus.errors import ModelFormatError, ParameterError
 
-__all__ = ["CHUNK_SAMPLES", "SAMPLE_RATE", "LogMelFrontEnd", "SharedTrunk", "ShortChunkCNN", "load_public_checkpoint"]
+__all__ = ["LogMelFrontEnd", "SharedTrunk", "ShortChunkCNN", "load_public_checkpoint"]
 
-SAMPLE_RATE = 16_000
-CHUNK_SAMPLES = 59_049
 N_FFT = 512
 HOP = 256
 N_MELS = 128

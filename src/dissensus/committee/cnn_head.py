@@ -1,0 +1,213 @@
+"""The last layer of the CNN as a member: a softmax over embeddings, personalised in milliseconds."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from dissensus.committee._labels import as_classes, encode, one_hot
+from dissensus.errors import ParameterError
+
+if TYPE_CHECKING:
+    from dissensus.committee.rehearsal import Rehearsal
+
+__all__ = ["CnnHead"]
+
+
+def _descend(
+    start: NDArray[np.float64], kernel: NDArray[np.float64], target: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Coefficients of the rows whose span holds the minimum of log loss plus ``tr(a' K a) / 2``, (n_rows, n_classes).
+
+    Bound optimisation with momentum: the curvature of the softmax's log loss is at most 1/2, so one factorisation serves
+    all classes and all steps and there is no step size.
+    """
+    n = len(kernel)
+    bound = cho_factor(np.diag(1.0 / np.maximum(0.5 * weight, 1e-12)) + kernel)
+    move = np.zeros_like(start)
+    ahead, momentum = move, 1.0
+    for _ in range(100):
+        pull = weight[:, None] * (softmax(start + kernel @ ahead, axis=1) - target) + ahead
+        step = ahead - cho_solve(bound, pull / np.maximum(0.5 * weight, 1e-12)[:, None])
+        momentum, before = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)), momentum
+        ahead, last = step + (before - 1.0) / momentum * (step - move), move
+        move = step
+        if np.abs(move - last).max() < 1e-8 * max(1, n):
+            break
+    return move
+
+
+class CnnHead(ClassifierMixin, BaseEstimator):
+    r"""Multinomial logistic regression on the embeddings of a CNN.
+
+    .. math:: p(c \mid x) \propto e^{w_c \cdot x + b_c}
+
+    trained with an L2 penalty by bound optimisation: convex, deterministic, no step size. A pool of embeddings
+    (``dissensus.catalog.embed_clips``) is its ``X``; each row is a chunk of 3.69 s.
+
+    Parameters
+    ----------
+    alpha : float
+        L2 penalty on the weights, relative to the mean loss of a row.
+    anchor : float
+        Precision of the prior that ties a listener's weights to the pre-trained ones, beside what the rehearsal holds.
+    max_iter : int
+        Steps at most when it is trained from scratch.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) ndarray
+    coef_ : (n_classes, n_features) ndarray of float64
+    intercept_ : (n_classes,) ndarray of float64
+    n_iter_ : int
+        Steps of the last training.
+
+    References
+    ----------
+    .. [1] D. Böhning, "Multinomial logistic regression algorithm", Annals of the Institute of Statistical Mathematics 44,
+       1992 (the bound on the curvature).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[0.0, 1.0], [0.2, 0.9], [1.0, 0.1], [0.9, 0.0]])
+    >>> CnnHead(alpha=0.01).fit(X, ["Q3", "Q3", "Q1", "Q1"]).predict([[1.0, 0.0]])
+    array(['Q1'], dtype='<U2')
+    """
+
+    def __init__(self, *, alpha: float = 1e-3, anchor: float = 1.0, max_iter: int = 300) -> None:
+        self.alpha = alpha
+        self.anchor = anchor
+        self.max_iter = max_iter
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from scratch; classes are the sorted distinct labels of ``y``."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        check_classification_targets(y)
+        self._start(X, np.unique(y))
+        return self._learn(X, y, sample_weight)
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Learn a batch on top of the present weights. The first call names all ``classes``; a batch may lack any of them."""
+        first = not hasattr(self, "classes_")
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=first)
+        if first:
+            if classes is None:
+                raise ParameterError("classes must be given at the first call of partial_fit")
+            self._start(X, as_classes(classes))
+        elif classes is not None and not np.array_equal(as_classes(classes), self.classes_):
+            raise ParameterError(f"classes differ from the first call's {self.classes_.tolist()}")
+        return self._learn(X, y, sample_weight)
+
+    def _start(self, X: NDArray[Any], classes: NDArray[Any]) -> None:
+        self.classes_ = classes
+        self.coef_ = np.zeros((len(classes), X.shape[1]))
+        self.intercept_ = np.zeros(len(classes))
+
+    def _learn(self, X: NDArray[Any], y: NDArray[Any], sample_weight: ArrayLike | None) -> Self:
+        """Minimise mean log loss plus penalty on the distance from the present weights, in the space of the features."""
+        if self.max_iter < 1 or self.alpha <= 0:
+            raise ParameterError(f"max_iter={self.max_iter} and alpha={self.alpha}: both must be positive")
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        total = weight.sum()
+        if total <= 0:
+            raise ParameterError("sample_weight sums to zero: there is nothing to learn from")
+        share = weight / total
+        target = one_hot(encode(y, self.classes_), len(self.classes_), np.float64)
+        rows = np.column_stack([X.astype(np.float64), np.ones(len(X))])
+        penalty = np.full(rows.shape[1], float(self.alpha))
+        penalty[-1] = 1e-3 * self.alpha
+        start = rows[:, :-1] @ self.coef_.T + self.intercept_
+        bound = cho_factor((rows * (0.5 * share)[:, None]).T @ rows + np.diag(penalty))
+        move = np.zeros((rows.shape[1], len(self.classes_)))
+        ahead, momentum = move, 1.0
+        for step_number in range(self.max_iter):
+            slope = rows.T @ (share[:, None] * (softmax(start + rows @ ahead, axis=1) - target)) + penalty[:, None] * ahead
+            step = ahead - cho_solve(bound, slope)
+            momentum, before = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)), momentum
+            ahead, last = step + (before - 1.0) / momentum * (step - move), move
+            move = step
+            if np.abs(move - last).max() < 1e-7:
+                break
+        self.n_iter_ = step_number + 1
+        self.coef_ = self.coef_ + move[:-1].T
+        self.intercept_ = self.intercept_ + move[-1]
+        return self
+
+    def rehearse(
+        self,
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> CnnHead:
+        """A copy moved away from the pre-trained weights as far as the answers justify (see ``member.Rehearsing``).
+
+        The rehearsal windows enter through the curvature of their log loss around the pre-trained weights, where it is
+        smallest: a quadratic that is worked out once for a buffer and a weight ``n0``. What remains to be solved at an
+        answer has the size of the answers alone, which is why it takes milliseconds with 512 features.
+        """
+        new = copy.copy(self)
+        if len(X) == 0:
+            return new
+        rows = np.column_stack([X.astype(np.float64), np.ones(len(X))])
+        start = rows[:, :-1] @ self.coef_.T + self.intercept_
+        factor = self._prior(rehearsal, n0)
+        spread = cho_solve(factor, rows.T)
+        target = one_hot(y, len(self.classes_), np.float64)
+        move = spread @ _descend(start, rows @ spread, target, np.asarray(weight, dtype=np.float64))
+        new.coef_ = self.coef_ + move[:-1].T
+        new.intercept_ = self.intercept_ + move[-1]
+        return new
+
+    def _prior(self, rehearsal: Rehearsal | None, n0: float) -> tuple[NDArray[np.float64], bool]:
+        """Cholesky factor of the prior's precision, kept for the buffer and weight it was made for."""
+        held = self.__dict__.get("_held")
+        if held is not None and held[0] is rehearsal and held[1] == n0:
+            factor: tuple[NDArray[np.float64], bool] = held[2]
+            return factor
+        penalty = np.full(self.coef_.shape[1] + 1, float(self.anchor))
+        penalty[-1] = 1e-3 * self.anchor
+        precision = np.diag(penalty)
+        if rehearsal is not None and n0 > 0:
+            known = softmax(rehearsal.X @ self.coef_.T + self.intercept_, axis=1)
+            curvature = (known * (1.0 - known)).mean(axis=1)
+            share = rehearsal.weight(len(self.classes_), n0) * curvature
+            rows = np.column_stack([rehearsal.X.astype(np.float64), np.ones(len(rehearsal))])
+            precision += (rows * share[:, None]).T @ rows
+        factor = cho_factor(precision, lower=True)
+        self.__dict__["_held"] = (rehearsal, n0, factor)
+        return factor
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Scores ``(n_samples, n_classes)``; for two classes the difference in favour of the second, ``(n_samples,)``."""
+        score = self._scores(X)
+        return score[:, 1] - score[:, 0] if score.shape[1] == 2 else score
+
+    def _scores(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scores: NDArray[np.float64] = X @ self.coef_.T + self.intercept_
+        return scores
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities ``(n_samples, n_classes)``; rows sum to 1."""
+        proba: NDArray[np.float64] = softmax(self._scores(X), axis=1)
+        return proba
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class; the earliest one on ties."""
+        best = self._scores(X).argmax(axis=1)
+        return self.classes_[best]
