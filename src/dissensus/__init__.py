@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dissensus._backend import capabilities, warmup
     from dissensus._threads import set_threads
     from dissensus.committee import Committee
-    from dissensus.features import Pool
+    from dissensus.features import Pool, load_audio
     from dissensus.personalisation import Session
     from dissensus.strategies import (
         consensus_entropy,
@@ -35,6 +35,7 @@ _HOME: dict[str, str] = {
     "capabilities": "_backend",
     "consensus_entropy": "strategies",
     "human_consensus": "strategies",
+    "load_audio": "features",
     "margin": "strategies",
     "mean_kl": "strategies",
     "mutual_information": "strategies",
@@ -52,6 +53,7 @@ __all__ = [
     "capabilities",
     "consensus_entropy",
     "human_consensus",
+    "load_audio",
     "margin",
     "mean_kl",
     "mutual_information",
