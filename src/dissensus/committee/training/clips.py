@@ -28,6 +28,8 @@ class ClipSet:
         Clips of one song never stand on two sides of a split.
     n_classes : int
         Number of classes.
+    weight : (n_clips,) array_like of float, optional
+        How much each clip counts in the loss; default 1.
 
     Raises
     ------
@@ -35,7 +37,15 @@ class ClipSet:
         Lengths that differ, a class that does not exist, a row that is not a distribution.
     """
 
-    def __init__(self, signals: Sequence[Any], target: ArrayLike, songs: ArrayLike, *, n_classes: int = 4) -> None:
+    def __init__(
+        self,
+        signals: Sequence[Any],
+        target: ArrayLike,
+        songs: ArrayLike,
+        *,
+        n_classes: int = 4,
+        weight: ArrayLike | None = None,
+    ) -> None:
         y = np.asarray(target)
         if y.ndim == 1:
             if y.dtype.kind not in "iu" or (len(y) and (y.min() < 0 or y.max() >= n_classes)):
@@ -51,6 +61,10 @@ class ClipSet:
         self.target: NDArray[np.float32] = y.astype(np.float32)
         self.songs = np.asarray(songs)
         self.n_classes = n_classes
+        counts = np.ones(len(signals)) if weight is None else np.asarray(weight, dtype=np.float64)
+        if counts.shape != (len(signals),) or not (counts >= 0).all():
+            raise ParameterError(f"weight must be {len(signals)} non-negative numbers; got shape {counts.shape}")
+        self.weight: NDArray[np.float32] = counts.astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.signals)

@@ -144,6 +144,7 @@ def _run_epoch(
         augment = schedule.augmentation
         signals = [augment.on_signal(random_chunk(clips.signal(int(r)), rng), rng) for r in batch]
         target = torch.from_numpy(clips.target[batch]).to(device, non_blocking=True)
+        weight = torch.from_numpy(clips.weight[batch]).to(device, non_blocking=True)
         with torch.no_grad():
             log_mel = front(torch.from_numpy(np.stack(signals)).to(device, non_blocking=True))
             for i in range(len(batch)):
@@ -154,7 +155,7 @@ def _run_epoch(
                     log_mel[i, 0, :, frames] = log_mel[i].mean()
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            loss = model.loss(log_mel, target)
+            loss = model.loss(log_mel, target, weight)
         loss.backward()
         optimiser.step()
         total += float(loss.detach()) * len(batch)
@@ -181,6 +182,7 @@ def train_member(
     clips: ClipSet,
     rows: NDArray[Any] | None = None,
     *,
+    extra: NDArray[Any] | None = None,
     start: ShortChunkCNN | None = None,
     width: int = 128,
     paper: bool = False,
@@ -199,6 +201,8 @@ def train_member(
         All clips.
     rows : (n,) array of int, optional
         The clips that may be used at all (training and choosing); default all.
+    extra : (m,) array of int, optional
+        Clips that are trained on but never chosen on (a rehearsal).
     start : ShortChunkCNN, optional
         Weights to start from; a fresh network otherwise. The given network is not changed.
     checkpoint : Path, optional
@@ -223,6 +227,8 @@ def train_member(
     chosen = np.arange(len(clips)) if rows is None else np.asarray(rows)
     train, held = split_songs(clips.songs[chosen], plan.validation_share, random_state, fold)
     train, held = chosen[train], chosen[held]
+    if extra is not None:
+        train = np.concatenate([train, np.asarray(extra)])
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.manual_seed(int(_seeds(random_state, fold, 1).generate_state(1)[0]))
         model = ShortChunkCNN(clips.n_classes, width=width if start is None else start.width, paper=paper)

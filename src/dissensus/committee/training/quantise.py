@@ -149,7 +149,10 @@ def quantise(
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu"],
         )  # fmt: skip
         proto: Any = load_from_string(small.read_bytes())
-    about = dict(model.metadata) | {"precision": "int8 static, QDQ, per channel", "calibration_chunks": len(calibration)}
+    about = dict(model.metadata) | {
+        "precision": "int8 static, QDQ, per channel",
+        "calibration_chunks": len(calibration),
+    }
     about.pop("parity_max_abs", None)
     quantised = CnnModel(with_metadata(proto, about), provider="cpu")
     reference = CnnModel(content, provider="cpu")

@@ -129,12 +129,17 @@ class ShortChunkCNN(nn.Module):
         scores = self.logits(log_mel)
         return torch.sigmoid(scores) if self.paper else torch.softmax(scores, dim=1)
 
-    def loss(self, log_mel: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Mean loss against soft labels (batch, n_classes): cross-entropy, or BCE in the paper's variant."""
+    def loss(self, log_mel: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+        """Mean loss against soft labels (batch, n_classes): cross-entropy, or BCE in the paper's variant.
+
+        With ``weight`` (batch,) the mean is that of the weighted rows over the number of rows.
+        """
         scores = self.logits(log_mel)
         if self.paper:
-            return nn.functional.binary_cross_entropy_with_logits(scores, target)
-        return nn.functional.cross_entropy(scores, target)
+            rows = nn.functional.binary_cross_entropy_with_logits(scores, target, reduction="none").mean(dim=1)
+        else:
+            rows = nn.functional.cross_entropy(scores, target, reduction="none")
+        return rows.mean() if weight is None else (rows * weight).mean()
 
 
 class SharedTrunk(nn.Module):
