@@ -21,7 +21,9 @@ __all__ = ["BACKENDS", "ROOMS", "available", "capabilities", "resolve", "warmup"
 BACKENDS = ("native", "numba", "reference")
 
 #: Kernel name -> room. A new kernel is one line here.
-ROOMS: dict[str, str] = {}
+ROOMS: dict[str, str] = {
+    "logistic_sgd": "logistic",
+}
 
 
 @lru_cache(maxsize=1)

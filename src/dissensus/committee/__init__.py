@@ -1,1 +1,9 @@
+"""Classifiers that vote: members, the committee, its memory and its file."""
 
+from dissensus.committee.boosted import BoostedTrees
+from dissensus.committee.committee import Committee, Scaler
+from dissensus.committee.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.logistic import LogisticSGD
+from dissensus.committee.rehearsal import Rehearsal
+
+__all__ = ["BoostedTrees", "Committee", "GaussianNaiveBayes", "LogisticSGD", "Rehearsal", "Scaler"]

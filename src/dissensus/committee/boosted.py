@@ -1,0 +1,253 @@
+"""Gradient-boosted trees: XGBoost's own interface, with the classes fixed by us. The one file that imports xgboost."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from dissensus._threads import thread_budget
+from dissensus.committee._labels import as_classes, encode
+from dissensus.errors import ModelFormatError, ParameterError
+
+if TYPE_CHECKING:
+    from dissensus.committee.rehearsal import Rehearsal
+
+__all__ = ["BoostedTrees"]
+
+
+class BoostedTrees(ClassifierMixin, BaseEstimator):
+    """Gradient-boosted trees for a fixed list of classes.
+
+    Trees are grown by ``xgboost.train`` with ``num_class`` given, so a batch that lacks classes keeps all of them and their
+    order, and nothing in the installed library has to be patched.
+
+    Parameters
+    ----------
+    n_rounds : int
+        Rounds of a ``fit``; each grows one tree per class.
+    max_depth, learning_rate, reg_lambda, min_child_weight, max_bin
+        As in XGBoost (``tree_method="hist"``).
+    continue_rounds : int
+        Rounds that a ``partial_fit`` adds, grown on its batch alone.
+    max_rounds : int
+        Rounds the model may hold; ``partial_fit`` adds none beyond them, so that it cannot grow without bound.
+    rehearse_rounds, rehearse_rate, rehearse_depth
+        Rounds, learning rate and depth of the correction that :meth:`rehearse` grows.
+    random_state : int, RandomState or None
+        Seed.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) ndarray
+    booster_ : xgboost.Booster
+    correction_ : xgboost.Booster or None
+        A listener's trees, which start from the margins of ``booster_``.
+    """
+
+    booster_: Any
+    correction_: Any
+
+    def __init__(
+        self,
+        *,
+        n_rounds: int = 100,
+        max_depth: int = 5,
+        learning_rate: float = 0.3,
+        reg_lambda: float = 1.0,
+        min_child_weight: float = 1.0,
+        max_bin: int = 64,
+        continue_rounds: int = 100,
+        max_rounds: int = 2000,
+        rehearse_rounds: int = 10,
+        rehearse_rate: float = 0.1,
+        rehearse_depth: int = 3,
+        random_state: Any = None,
+    ) -> None:
+        self.n_rounds = n_rounds
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.reg_lambda = reg_lambda
+        self.min_child_weight = min_child_weight
+        self.max_bin = max_bin
+        self.continue_rounds = continue_rounds
+        self.max_rounds = max_rounds
+        self.rehearse_rounds = rehearse_rounds
+        self.rehearse_rate = rehearse_rate
+        self.rehearse_depth = rehearse_depth
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from scratch; classes are the sorted distinct labels of ``y``."""
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(labels)
+        return self._boost(rows, labels, np.unique(labels), sample_weight)
+
+    def fit_classes(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Learn from scratch with the classes and their order given; ``y`` may lack any of them."""
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        return self._boost(rows, labels, as_classes(classes), sample_weight)
+
+    def know_nothing(self, classes: ArrayLike, n_features: int) -> Self:
+        """Start without a tree: uniform until told."""
+        self.n_features_in_ = n_features
+        self._start(as_classes(classes))
+        return self
+
+    def _boost(self, X: NDArray[Any], y: NDArray[Any], classes: NDArray[Any], sample_weight: ArrayLike | None) -> Self:
+        self._start(classes)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        self.booster_ = self._grow(X, encode(y, self.classes_), weight, self.n_rounds)
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Add ``continue_rounds`` grown on a batch alone. The first call names all ``classes``; a batch may lack any."""
+        first = not hasattr(self, "classes_")
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], reset=first)
+        if first and classes is None:
+            raise ParameterError("classes must be given at the first call of partial_fit")
+        if first:
+            self._start(as_classes(classes))  # type: ignore[arg-type]
+        elif classes is not None and not np.array_equal(as_classes(classes), self.classes_):
+            raise ParameterError(
+                f"classes={np.asarray(classes).tolist()} differ from the first call's {self.classes_.tolist()}"
+            )
+        weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
+        rounds = min(self.continue_rounds, self.max_rounds - self.n_rounds_)
+        if rounds > 0:
+            margin = None if self.correction_ is None else self._correct(rows, np.zeros((len(rows), self._n_outputs)))
+            self.booster_ = self._grow(
+                rows, encode(labels, self.classes_), weight, rounds, margin=margin, onto=self.booster_
+            )
+        return self
+
+    def _start(self, classes: NDArray[Any]) -> None:
+        self.classes_ = classes
+        self.booster_ = None
+        self.correction_ = None
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    @property
+    def _n_outputs(self) -> int:
+        return max(2, len(self.classes_))
+
+    @property
+    def n_rounds_(self) -> int:
+        """Rounds that the model holds, without the correction."""
+        return 0 if self.booster_ is None else int(self.booster_.num_boosted_rounds())
+
+    def _grow(
+        self,
+        X: NDArray[Any],
+        index: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        rounds: int,
+        *,
+        margin: NDArray[Any] | None = None,
+        onto: Any = None,
+        **changes: Any,
+    ) -> Any:
+        import xgboost
+
+        options = {
+            "objective": "multi:softprob",
+            "num_class": self._n_outputs,
+            "base_score": 0.5,
+            "tree_method": "hist",
+            "max_depth": self.max_depth,
+            "learning_rate": self.learning_rate,
+            "reg_lambda": self.reg_lambda,
+            "min_child_weight": self.min_child_weight,
+            "max_bin": self.max_bin,
+            "seed": self.seed_,
+            "nthread": thread_budget(),
+            "verbosity": 0,
+        }
+        data = xgboost.QuantileDMatrix(
+            X, label=index, weight=weight, base_margin=margin, max_bin=self.max_bin, nthread=thread_budget()
+        )
+        return xgboost.train({**options, **changes}, data, num_boost_round=rounds, xgb_model=onto)
+
+    def rehearse(
+        self,
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> BoostedTrees:
+        """A copy with a few trees grown from the pre-trained margins on rehearsal and answers together."""
+        new = copy.copy(self)
+        new.correction_ = None
+        if len(X) == 0:
+            return new
+        if rehearsal is not None:
+            X, y = np.concatenate([rehearsal.X, X]), np.concatenate([rehearsal.y, y])
+            weight = np.concatenate([rehearsal.weight(len(self.classes_), n0), weight])
+        new.correction_ = self._grow(
+            X, y, weight, self.rehearse_rounds, margin=self._base(X),
+            max_depth=self.rehearse_depth, learning_rate=self.rehearse_rate,
+        )  # fmt: skip
+        return new
+
+    def _base(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Margins of the pre-trained trees, ``(n_samples, n_outputs)``."""
+        if self.booster_ is None:
+            return np.zeros((len(X), self._n_outputs), dtype=np.float32)
+        self.booster_.set_param({"nthread": thread_budget()})
+        margin: NDArray[np.float32] = self.booster_.inplace_predict(X, predict_type="margin")
+        return margin.reshape(len(X), self._n_outputs)
+
+    def _correct(self, X: NDArray[Any], margin: NDArray[Any]) -> NDArray[np.float32]:
+        """``margin`` plus what the correction says."""
+        if self.correction_ is None:
+            return margin
+        self.correction_.set_param({"nthread": thread_budget()})
+        result: NDArray[np.float32] = self.correction_.inplace_predict(X, predict_type="margin", base_margin=margin)
+        return result.reshape(len(X), self._n_outputs)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Probabilities ``(n_samples, n_classes)``, rows summing to 1; uniform before the first tree."""
+        check_is_fitted(self, "classes_")
+        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        margin = self._correct(rows, self._base(rows))[:, : len(self.classes_)]
+        proba: NDArray[np.float32] = np.exp(margin - margin.max(axis=1, keepdims=True))
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class; the earliest one on ties."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def booster_to_bytes(booster: Any) -> bytes:
+    """A booster as UBJSON."""
+    return bytes(booster.save_raw(raw_format="ubj"))
+
+
+def booster_from_bytes(raw: bytes) -> Any:
+    """A booster from UBJSON.
+
+    Raises
+    ------
+    ModelFormatError
+        XGBoost cannot read it.
+    """
+    import xgboost
+
+    booster = xgboost.Booster()
+    try:
+        booster.load_model(bytearray(raw))
+    except xgboost.core.XGBoostError as error:
+        raise ModelFormatError(f"the boosted trees cannot be read: {str(error).splitlines()[0]}") from None
+    return booster

@@ -1,0 +1,434 @@
+"""A committee: classifiers that vote on tracks, with one scaler, one order of classes and one memory of where they started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dissensus._threads import resolve_threads, run_blocks
+from dissensus._validate import as_features, check_count
+from dissensus.committee._labels import as_classes, encode
+from dissensus.committee._tracks import number_tracks, track_runs
+from dissensus.committee.folds import group_folds
+from dissensus.committee.member import KINDS, make_member
+from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
+from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
+
+__all__ = ["Committee", "Scaler"]
+
+
+class Scaler(NamedTuple):
+    """Mean and standard deviation per feature, ``(n_features,)`` float64 each; constant features have scale 1."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, X: NDArray[Any]) -> Scaler:
+        """Moments of the rows of ``X``, in two passes and float64."""
+        mean = X.mean(axis=0, dtype=np.float64)
+        scale = np.sqrt(np.square(X - mean).mean(axis=0))
+        return cls(mean, np.where(scale > 1e-12 * np.maximum(1.0, np.abs(mean)), scale, 1.0))
+
+    def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Standardised copy in float32."""
+        return np.divide(X - self.mean, self.scale).astype(np.float32)
+
+
+class Committee:
+    """Fitted classifiers that share classes, features and scaling.
+
+    Callers pass raw features everywhere; the committee standardises them with the scaler it was pre-trained with.
+
+    Parameters
+    ----------
+    members : sequence of fitted classifiers
+        Ours or any others with ``classes_`` and ``predict_proba`` (see :mod:`dissensus.committee.member`).
+    classes : (n_classes,) array_like
+        The order of columns of every probability; members may know the classes in another order, but must know the same.
+    n_features : int, optional
+        Number of raw features. Default: that of the scaler, or of the first member that says so.
+    scaler : Scaler, optional
+        What members expect to be done to raw features. Default: nothing.
+    member_kinds : sequence of str, optional
+        A name per member.
+    rehearsal : Rehearsal, optional
+        Windows that personalised members must not forget; drawn by :meth:`pretrain`.
+    feature_names, fingerprint
+        What the features are; data that says otherwise is refused.
+    base : Committee, optional
+        The pre-trained committee that this one was personalised from.
+
+    Attributes
+    ----------
+    members, member_kinds : tuple
+    classes_ : (n_classes,) ndarray
+    n_features_in_ : int
+    scaler_ : Scaler or None
+    rehearsal : Rehearsal or None
+    base : Committee
+        Where replay starts from; the committee itself unless it was personalised.
+
+    Raises
+    ------
+    ClassMismatchError
+        A member knows other classes.
+    FeatureMismatchError
+        A member or the scaler expects another number of features.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["Q1", "Q2"], 40)
+    >>> X = rng.normal(size=(80, 3)) + (y == "Q1")[:, None]
+    >>> committee = Committee.pretrain(X, y, np.arange(80) // 2, kinds=("gnb", "sgd"), n_folds=2)
+    >>> committee.predict_proba(X[:6], ["a", "a", "b", "b", "b", "c"]).shape
+    (4, 3, 2)
+    """
+
+    def __init__(
+        self,
+        members: Iterable[Any],
+        classes: ArrayLike,
+        *,
+        n_features: int | None = None,
+        scaler: Scaler | None = None,
+        member_kinds: Sequence[str] | None = None,
+        rehearsal: Rehearsal | None = None,
+        feature_names: Sequence[str] | None = None,
+        fingerprint: str | None = None,
+        base: Committee | None = None,
+    ) -> None:
+        self.members: tuple[Any, ...] = tuple(members)
+        self.classes_: NDArray[Any] = as_classes(classes)
+        self.scaler_ = scaler
+        self.rehearsal = rehearsal
+        self.feature_names: tuple[str, ...] | None = None if feature_names is None else tuple(feature_names)
+        self.fingerprint = fingerprint
+        self._base = base
+        if not self.members:
+            raise ParameterError("a committee needs at least one member")
+        self.member_kinds: tuple[str, ...] = (
+            tuple(member_kinds) if member_kinds is not None else tuple(_kind_of(member) for member in self.members)
+        )
+        if len(self.member_kinds) != len(self.members):
+            raise ParameterError(f"{len(self.member_kinds)} member_kinds for {len(self.members)} members")
+        self.n_features_in_ = self._count_features(n_features)
+        self._columns = [self._columns_of(i) for i in range(len(self.members))]
+
+    def _count_features(self, given: int | None) -> int:
+        widths: list[tuple[str, int]] = [] if given is None else [("n_features", given)]
+        if self.scaler_ is not None:
+            widths.append(("the scaler", len(self.scaler_.mean)))
+        if self.feature_names is not None:
+            widths.append(("feature_names", len(self.feature_names)))
+        for i, member in enumerate(self.members):
+            if hasattr(member, "n_features_in_"):
+                widths.append((f"member {i} ({self.member_kinds[i]})", int(member.n_features_in_)))
+        if not widths:
+            raise FeatureMismatchError("no member says how many features it takes; give n_features")
+        for name, width in widths:
+            if width != widths[0][1]:
+                raise FeatureMismatchError(f"{name} has {width} features, but {widths[0][0]} has {widths[0][1]}")
+        return widths[0][1]
+
+    def _columns_of(self, i: int) -> NDArray[np.int64] | None:
+        """Where this committee's classes are in the columns of member ``i``; None when they are in the same order."""
+        known = np.asarray(self.members[i].classes_)
+        if np.array_equal(known, self.classes_):
+            return None
+        if set(known.tolist()) != set(self.classes_.tolist()):
+            raise ClassMismatchError(
+                f"member {i} ({self.member_kinds[i]}) knows the classes {known.tolist()}, "
+                f"the committee {self.classes_.tolist()}"
+            )
+        return encode(self.classes_, known)
+
+    @classmethod
+    def pretrain(
+        cls,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike,
+        *,
+        kinds: Sequence[str | Any] = ("gnb", "sgd", "xgb"),
+        n_folds: int = 5,
+        classes: ArrayLike | None = None,
+        rehearsal_size: int = 1024,
+        random_state: int = 0,
+        feature_names: Sequence[str] | None = None,
+        fingerprint: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Train ``n_folds`` members of each kind, member ``j`` on all tracks outside fold ``j``.
+
+        Folds are cut by track, stratified by the majority label of a track. The scaler is fitted on the windows given here
+        and on no others: tracks that a listener will be tested on must not be among them.
+
+        Parameters
+        ----------
+        X : (n_windows, n_features) array_like of float
+            Raw features.
+        y : (n_windows,) array_like
+            Label of each window.
+        groups : (n_windows,) array_like
+            Track of each window.
+        kinds : sequence of str or estimator
+            Of ``"gnb"``, ``"sgd"``, ``"xgb"``, or unfitted scikit-learn classifiers.
+        n_folds : int
+            Members per kind; with 1 the single member sees every track.
+        classes : (n_classes,) array_like, optional
+            All classes, in the order wanted. Default: sorted distinct labels.
+        rehearsal_size : int
+            Windows kept for rehearsal.
+        random_state : int
+            Seed of folds, members and rehearsal.
+        feature_names, fingerprint
+            Stored, and compared with later data.
+        progress : callable, optional
+            Called as ``progress(done, total)`` after each member.
+
+        Raises
+        ------
+        LabelError
+            A label is not one of ``classes``.
+        ParameterError
+            Fewer tracks than folds, or arrays that do not fit together.
+        """
+        windows = as_features(X)
+        labels = np.asarray(y)
+        if labels.shape != (len(windows),):
+            raise ParameterError(f"y must label each of the {len(windows)} windows; got shape {labels.shape}")
+        known = as_classes(np.unique(labels) if classes is None else classes)
+        index = encode(labels, known)
+        track, _ = number_tracks(groups, len(windows))
+        fold = group_folds(
+            index, track, n_classes=len(known), n_folds=check_count(n_folds, "n_folds"), seed=random_state
+        )
+        scaler = Scaler.fit(windows)
+        scaled = scaler.transform(windows)
+        members, names = [], []
+        for k, kind in enumerate(kinds):
+            for j in range(n_folds):
+                seed = int(np.random.SeedSequence(random_state, spawn_key=(1, k, j)).generate_state(1)[0]) % 2**31
+                name, member = make_member(kind, seed)
+                train = fold[track] != j if n_folds > 1 else np.ones(len(scaled), dtype=bool)
+                members.append(_fit(member, scaled[train], known[index[train]], known))
+                names.append(name)
+                if progress is not None:
+                    progress(len(members), len(kinds) * n_folds)
+        rehearsal = draw_rehearsal(
+            scaled, index, track, n_classes=len(known), size=rehearsal_size,
+            random_state=int(np.random.SeedSequence(random_state, spawn_key=(2,)).generate_state(1)[0]),
+        )  # fmt: skip
+        return cls(
+            members, known, scaler=scaler, member_kinds=names, rehearsal=rehearsal,
+            feature_names=feature_names, fingerprint=fingerprint,
+        )  # fmt: skip
+
+    @classmethod
+    def cold_start(
+        cls,
+        classes: ArrayLike,
+        n_features: int,
+        *,
+        kinds: Sequence[str] = ("gnb", "sgd", "xgb"),
+        X: ArrayLike | None = None,
+        random_state: int = 0,
+        feature_names: Sequence[str] | None = None,
+        fingerprint: str | None = None,
+    ) -> Self:
+        """One member of each kind that knows nothing: every probability is ``1 / n_classes`` until answers come.
+
+        Parameters
+        ----------
+        classes : (n_classes,) array_like
+            All classes.
+        n_features : int
+            Number of raw features.
+        kinds : sequence of str
+            Of ``"gnb"``, ``"sgd"``, ``"xgb"``.
+        X : (n_windows, n_features) array_like, optional
+            Unlabelled windows, such as the pool's, to fit the scaler on. Without them features are taken as standardised.
+        """
+        known = as_classes(classes)
+        members = []
+        for k, kind in enumerate(kinds):
+            if kind not in KINDS:
+                raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
+            seed = int(np.random.SeedSequence(random_state, spawn_key=(1, k, 0)).generate_state(1)[0]) % 2**31
+            members.append(make_member(kind, seed)[1].know_nothing(known, check_count(n_features, "n_features")))
+        scaler = None if X is None else Scaler.fit(as_features(X, n_features=n_features))
+        return cls(
+            members, known, n_features=n_features, scaler=scaler, member_kinds=tuple(kinds),
+            feature_names=feature_names, fingerprint=fingerprint,
+        )  # fmt: skip
+
+    @property
+    def base(self) -> Committee:
+        """The pre-trained committee: where a replay starts from."""
+        return self if self._base is None else self._base
+
+    @property
+    def n_members(self) -> int:
+        """Number of members."""
+        return len(self.members)
+
+    def with_members(self, members: Iterable[Any]) -> Committee:
+        """A committee of other members that keeps everything else, and remembers where it started."""
+        return Committee(
+            members, self.classes_, n_features=self.n_features_in_, scaler=self.scaler_, member_kinds=self.member_kinds,
+            rehearsal=self.rehearsal, feature_names=self.feature_names, fingerprint=self.fingerprint, base=self.base,
+        )  # fmt: skip
+
+    def check_features(
+        self, n_features: int, *, feature_names: Sequence[str] | None = None, fingerprint: str | None = None
+    ) -> None:
+        """Refuse data of another width, with other names or made by another feature plan.
+
+        Raises
+        ------
+        FeatureMismatchError
+            They differ. Names and fingerprints are compared where both sides have them.
+        """
+        if n_features != self.n_features_in_:
+            raise FeatureMismatchError(
+                f"X has {n_features} features, the committee was trained on {self.n_features_in_}"
+            )
+        if self.feature_names is not None and feature_names is not None and tuple(feature_names) != self.feature_names:
+            i = next(i for i, (a, b) in enumerate(zip(feature_names, self.feature_names, strict=True)) if a != b)
+            raise FeatureMismatchError(
+                f"feature {i} is {feature_names[i]!r}, the committee was trained with {self.feature_names[i]!r} there"
+            )
+        if self.fingerprint is not None and fingerprint is not None and fingerprint != self.fingerprint:
+            raise FeatureMismatchError(
+                f"features were made by {fingerprint!r}, the committee was trained on {self.fingerprint!r}; extract them again"
+            )
+
+    def scale(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Raw features as members expect them: checked, standardised, float32.
+
+        Raises
+        ------
+        FeatureMismatchError
+            Another number of features.
+        ParameterError
+            A value is not finite.
+        """
+        windows = np.asarray(X)
+        if windows.ndim == 2:
+            self.check_features(windows.shape[1])
+        windows = as_features(windows)
+        return windows.astype(np.float32, copy=False) if self.scaler_ is None else self.scaler_.transform(windows)
+
+    def predict_proba(
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 8192
+    ) -> NDArray[np.float32]:
+        """Probabilities of every member for every track: the mean over the windows of a track.
+
+        Parameters
+        ----------
+        X : (n_windows, n_features) array_like of float
+            Raw features.
+        groups : (n_windows,) array_like, optional
+            Track of each window. Default: every window is a track.
+        n_threads : int
+            Threads of our own pool.
+        chunk_size : int
+            Windows worked on at a time, rounded to whole tracks.
+
+        Returns
+        -------
+        (n_members, n_tracks, n_classes) ndarray of float32
+            Tracks in order of first appearance in ``groups``; rows sum to 1.
+
+        Raises
+        ------
+        FeatureMismatchError
+            Another number of features.
+        ParameterError
+            ``groups`` does not fit ``X``, or a value is not finite.
+        """
+        windows = np.asarray(X)
+        if windows.ndim != 2:
+            raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
+        self.check_features(windows.shape[1])
+        order, start = track_runs(groups, len(windows))
+        n_tracks = len(start) - 1
+        out = np.empty((self.n_members, n_tracks, len(self.classes_)), dtype=np.float32)
+        if n_tracks == 0:
+            return out
+        cuts = np.unique(np.searchsorted(start, np.arange(0, start[-1] + chunk_size, chunk_size)).clip(max=n_tracks))
+
+        def score(first: int, last: int) -> None:
+            for a, b in zip(cuts[first:last], cuts[first + 1 : last + 1], strict=True):
+                rows = slice(start[a], start[b]) if order is None else order[start[a] : start[b]]
+                self._score_block(self.scale(windows[rows]), start[a:b] - start[a], out[:, a:b])
+
+        run_blocks(score, len(cuts) - 1, n_threads=resolve_threads(n_threads), block_size=1)
+        return out
+
+    def _score_block(self, scaled: NDArray[np.float32], start: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+        count = np.diff(start, append=len(scaled))[:, None]
+        for m, member in enumerate(self.members):
+            proba = np.asarray(member.predict_proba(scaled))
+            columns = self._columns[m]
+            if columns is not None:
+                proba = proba[:, columns]
+            out[m] = np.add.reduceat(proba, start, axis=0, dtype=np.float64) / count
+
+    def save(self, path: str | Path) -> None:
+        """Write the committee to one safetensors file (see :mod:`dissensus.committee.storage`).
+
+        Raises
+        ------
+        ParameterError
+            A member is not of a kind that can be saved.
+        """
+        from dissensus.committee.storage import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Committee:
+        """Read a committee written by :meth:`save`. Nothing is unpickled and nothing in the file is executed.
+
+        Raises
+        ------
+        ModelFormatError
+            The file is damaged, of another format or of a newer version.
+        UntrustedModelError
+            It exceeds a limit or holds what a model file may not hold.
+        """
+        from dissensus.committee.storage import load
+
+        return load(path)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __repr__(self) -> str:
+        kinds = {kind: self.member_kinds.count(kind) for kind in dict.fromkeys(self.member_kinds)}
+        listed = " + ".join(f"{count} {kind}" for kind, count in kinds.items())
+        return f"Committee({listed}; {len(self.classes_)} classes, {self.n_features_in_} features)"
+
+
+def _kind_of(member: Any) -> str:
+    return next((kind for kind, maker in KINDS.items() if type(member) is maker), type(member).__name__)
+
+
+def _fit(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: NDArray[Any]) -> Any:
+    """Fit with every class known, also those that the training side lacks."""
+    if hasattr(member, "fit_classes"):
+        return member.fit_classes(X, y, classes)
+    member.fit(X, y)
+    if not np.array_equal(np.sort(np.asarray(member.classes_)), np.sort(classes)):
+        missing = sorted(set(classes.tolist()) - set(np.asarray(member.classes_).tolist()))
+        raise ClassMismatchError(
+            f"{type(member).__name__} was fitted without the classes {missing}: its fold has none of them"
+        )
+    return member

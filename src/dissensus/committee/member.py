@@ -1,0 +1,95 @@
+"""What a committee asks of its members, and the kinds it can train by name.
+
+Any fitted object with ``classes_`` and ``predict_proba`` may vote. A member that also offers :meth:`Rehearsing.rehearse`
+learns from one listener by replay, one that offers ``partial_fit`` learns incrementally; others keep voting as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from dissensus.committee.boosted import BoostedTrees
+from dissensus.committee.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.logistic import LogisticSGD
+from dissensus.errors import ParameterError
+
+if TYPE_CHECKING:
+    from dissensus.committee.rehearsal import Rehearsal
+
+__all__ = ["KINDS", "Member", "Rehearsing", "make_member"]
+
+
+@runtime_checkable
+class Member(Protocol):
+    """A fitted classifier that can vote."""
+
+    classes_: NDArray[Any]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
+        """Class probabilities ``(n_windows, n_classes)``, columns ordered as ``classes_``."""
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A member that can be refitted from its pre-trained state on personal answers and a rehearsal buffer."""
+
+    def rehearse(
+        self,
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> Any:
+        """A personalised copy; the member itself stays as it is.
+
+        Parameters
+        ----------
+        X : (n_windows, n_features) ndarray of float32
+            Standardised windows of every answered track.
+        y : (n_windows,) ndarray of int64
+            Class indices.
+        weight : (n_windows,) ndarray of float64
+            Sums to one over the windows of a track.
+        rehearsal : Rehearsal or None
+            What the member must not forget; None for a member that was never pre-trained.
+        n0 : float
+            Total weight of the rehearsal, in answered tracks.
+        """
+
+
+KINDS: dict[str, Callable[..., Any]] = {
+    "gnb": GaussianNaiveBayes,
+    "sgd": LogisticSGD,
+    "xgb": BoostedTrees,
+}
+
+
+def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
+    """A fresh, unfitted member and the name of its kind.
+
+    Parameters
+    ----------
+    kind : str or estimator
+        ``"gnb"``, ``"sgd"``, ``"xgb"``, or any scikit-learn classifier, which is cloned.
+    seed : int
+        Its ``random_state``, where it has one.
+    """
+    if isinstance(kind, str):
+        if kind not in KINDS:
+            raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
+        name, estimator = kind, KINDS[kind]()
+    else:
+        if not hasattr(kind, "fit") or not hasattr(kind, "predict_proba"):
+            raise ParameterError(f"{kind!r} cannot be a member: it needs fit and predict_proba")
+        name = next((key for key, maker in KINDS.items() if type(kind) is maker), type(kind).__name__)
+        estimator = clone(kind)
+    if "random_state" in estimator.get_params():
+        estimator.set_params(random_state=seed)
+    return name, estimator

@@ -1,0 +1,68 @@
+"""The rehearsal buffer: windows of the pre-training set that a personalised member must not forget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Rehearsal", "draw_rehearsal"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """Windows drawn once at pre-training, the same number of every class as far as they last.
+
+    Attributes
+    ----------
+    X : (n_windows, n_features) ndarray of float32
+        Standardised.
+    y : (n_windows,) ndarray of int64
+        Class indices.
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def weight(self, n_classes: int, total: float) -> NDArray[np.float64]:
+        """Weight per window: ``total`` in all, the same for every class that is present."""
+        count = np.bincount(self.y, minlength=n_classes)
+        present = max(int((count > 0).sum()), 1)
+        return total / present / np.maximum(count, 1)[self.y]
+
+
+def draw_rehearsal(
+    X: NDArray[np.float32],
+    y: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    *,
+    n_classes: int,
+    size: int,
+    random_state: int,
+) -> Rehearsal:
+    """Draw ``size // n_classes`` windows of every class, spread over as many tracks as possible.
+
+    Parameters
+    ----------
+    X, y, groups : ndarray
+        Standardised windows, class indices, track indices.
+    n_classes, size : int
+        Number of classes; windows wanted in all.
+    random_state : int
+        Seed.
+    """
+    rng = np.random.default_rng(random_state)
+    shuffled = rng.permutation(len(y))
+    # turn[i]: how many windows of the same track and class come before window i in the shuffled order
+    key = groups[shuffled] * n_classes + y[shuffled]
+    by_key = np.argsort(key, kind="stable")
+    _, start, count = np.unique(key[by_key], return_index=True, return_counts=True)
+    turn = np.empty(len(y), dtype=np.int64)
+    turn[by_key] = np.arange(len(y)) - np.repeat(start, count)
+    deal = shuffled[np.argsort(turn, kind="stable")]  # one window of every track, then a second one, and so on
+    chosen = np.sort(np.concatenate([deal[y[deal] == c][: size // n_classes] for c in range(n_classes)]))
+    return Rehearsal(np.ascontiguousarray(X[chosen], dtype=np.float32), y[chosen].astype(np.int64))

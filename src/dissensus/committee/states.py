@@ -1,0 +1,121 @@
+"""What each kind of member is made of: parameters, single values and arrays; and back again, by a fixed list."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus.committee.boosted import BoostedTrees, booster_from_bytes, booster_to_bytes
+from dissensus.committee.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.logistic import LogisticSGD
+from dissensus.committee.member import KINDS
+from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelError
+
+__all__ = ["as_array", "dump", "restore"]
+
+_ARRAYS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    "gnb": {"class_count_": ("f8", ("C",)), "theta_": ("f8", ("C", "F")), "var_": ("f8", ("C", "F"))},
+    "sgd": {"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))},
+    "xgb": {},
+}
+_VALUES: dict[str, tuple[str, ...]] = {"gnb": ("epsilon_",), "sgd": ("t_", "eta0_"), "xgb": ("seed_",)}
+_BOOSTERS = ("booster_", "correction_")
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """An array as it is; a booster as its bytes."""
+    return value if isinstance(value, np.ndarray) else np.frombuffer(booster_to_bytes(value), dtype=np.uint8)
+
+
+def dump(kind: str, member: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Parameters, values, and arrays or boosters of a member.
+
+    Raises
+    ------
+    ParameterError
+        It is not one of ours, or a parameter is not a plain value.
+    """
+    if kind not in KINDS or type(member) is not KINDS[kind]:
+        raise ParameterError(
+            f"a member of type {type(member).__name__} cannot be saved; kinds that can: {', '.join(KINDS)}"
+        )
+    params = member.get_params()
+    for name, value in params.items():
+        if not (value is None or isinstance(value, (bool, int, float, str, np.integer, np.floating))):
+            raise ParameterError(f"{type(member).__name__}({name}={value!r}) cannot be saved; give a plain number")
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
+    values = {name: getattr(member, name) for name in _VALUES[kind]}
+    arrays = {name: getattr(member, name) for name in _ARRAYS[kind]}
+    if kind == "xgb":
+        arrays |= {name: getattr(member, name) for name in _BOOSTERS if getattr(member, name) is not None}
+    return plain, {name: float(v) if isinstance(v, float) else int(v) for name, v in values.items()}, arrays
+
+
+def restore(
+    kind: str,
+    params: dict[str, Any],
+    values: dict[str, Any],
+    arrays: dict[str, str],
+    *,
+    classes: NDArray[Any],
+    n_features: int,
+    take: Callable[[str, str, tuple[str, ...]], NDArray[Any]],
+    made: dict[str, Any],
+) -> Any:
+    """Rebuild a member; ``take`` hands out checked tensors, ``made`` keeps boosters that several members share.
+
+    Raises
+    ------
+    UntrustedModelError
+        A kind, parameter or part that is not on the list.
+    ModelFormatError
+        A part is missing or does not fit.
+    """
+    if kind not in KINDS:
+        raise UntrustedModelError(f"a member of kind {kind!r}; kinds that can be loaded: {', '.join(KINDS)}")
+    member = KINDS[kind]()
+    if set(params) != set(member.get_params()):
+        raise UntrustedModelError(f"a {kind} member has other parameters than this release's")
+    for name, value in [*params.items(), *values.items()]:
+        if not (value is None or isinstance(value, (bool, int, float))) or (
+            isinstance(value, float) and not math.isfinite(value)
+        ):
+            raise UntrustedModelError(f"{name}={value!r} of a {kind} member is not a plain number")
+    member.set_params(**params)
+    member.classes_ = classes
+    member.n_features_in_ = n_features
+    if set(values) != set(_VALUES[kind]) or not set(_ARRAYS[kind]) <= set(arrays):
+        raise ModelFormatError(f"a {kind} member lacks parts")
+    for name in _VALUES[kind]:
+        setattr(member, name, values[name])
+    for name, (dtype, shape) in _ARRAYS[kind].items():
+        setattr(member, name, take(arrays[name], dtype, shape).copy())
+    if isinstance(member, GaussianNaiveBayes):
+        if (member.var_ < 0).any() or (member.class_count_ < 0).any() or not member.epsilon_ > 0:
+            raise ModelFormatError("a gnb member has a negative variance or count")
+    elif isinstance(member, LogisticSGD):
+        member._n_averaged = 0
+    elif isinstance(member, BoostedTrees):
+        for name in _BOOSTERS:
+            held = arrays.get(name)
+            if held is not None and held not in made:
+                made[held] = _booster(take(held, "u1", ("N",)).tobytes(), member._n_outputs, n_features)
+            setattr(member, name, None if held is None else made[held])
+    return member
+
+
+def _booster(raw: bytes, n_outputs: int, n_features: int) -> Any:
+    import json
+
+    booster = booster_from_bytes(raw)
+    learner = json.loads(booster.save_config())["learner"]["learner_model_param"]
+    if int(learner["num_class"]) != n_outputs or int(learner["num_feature"]) != n_features:
+        raise ModelFormatError(
+            f"boosted trees for {learner['num_class']} classes and {learner['num_feature']} features; "
+            f"the committee has {n_outputs} and {n_features}"
+        )
+    return booster
