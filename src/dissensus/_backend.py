@@ -22,6 +22,13 @@ BACKENDS = ("native", "numba", "reference")
 
 #: Kernel name -> room. A new kernel is one line here.
 ROOMS: dict[str, str] = {
+    "consensus_entropy": "entropy",
+    "margin": "entropy",
+    "mean_kl": "entropy",
+    "query_top": "entropy",
+    "top_k": "topk",
+    "vote_entropy": "votes",
+    "vote_top": "votes",
     "logistic_sgd": "logistic",
 }
 
@@ -48,7 +55,12 @@ def _find(name: str, backend: str) -> Callable[..., Any] | None:
         module = _native()
     else:
         package = "dissensus.kernels.reference" if backend == "reference" else "dissensus.kernels"
-        module = import_module(f"{package}.{ROOMS[name]}")
+        try:
+            module = import_module(f"{package}.{ROOMS[name]}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{package}.{ROOMS[name]}":
+                raise
+            return None
     return getattr(module, name, None)
 
 
