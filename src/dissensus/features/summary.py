@@ -177,11 +177,11 @@ def _spectrum(power: NDArray[np.float64], sr: float, size: int) -> list[NDArray[
 def _pulse(power: NDArray[np.float64], sr: float, size: int) -> list[NDArray[np.float64]]:
     """Spectral flux, onsets and the strongest lag of the onset curve."""
     bands = _db(np.add.reduceat(power, _edges(sr, size), axis=2))
-    floor = bands.max(axis=(1, 2), keepdims=True) - 60
+    floor = bands.max(axis=(1, 2), keepdims=True) - 40
     rise = np.maximum(np.diff(np.maximum(bands, floor), axis=1), 0).mean(axis=2)
     mean, sd = rise.mean(axis=1), rise.std(axis=1)
     middle = rise[:, 1:-1]
-    peaks = (middle > rise[:, :-2]) & (middle >= rise[:, 2:]) & (middle > np.maximum(mean + sd, 2)[:, None])
+    peaks = (middle > rise[:, :-2]) & (middle >= rise[:, 2:]) & (middle > np.maximum(mean + sd, 0.5)[:, None])
     hop = size / 2 / sr
     centred = rise - mean[:, None]
     n = centred.shape[1]
