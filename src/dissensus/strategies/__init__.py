@@ -3,6 +3,8 @@
 Everything here works on probabilities, never on models, so that other models can use it.
 """
 
+from dissensus.strategies.balanced import tie_keys
+from dissensus.strategies.consensus import human_consensus, leave_listener_out, machine_consensus, select
 from dissensus.strategies.disagreement import (
     Top,
     consensus_entropy,
@@ -12,15 +14,24 @@ from dissensus.strategies.disagreement import (
     query_top,
     vote_entropy,
 )
+from dissensus.strategies.diverse import select_diverse
 from dissensus.strategies.select import select_top
+from dissensus.strategies.selection import Selection
 
 __all__ = [
+    "Selection",
     "Top",
     "consensus_entropy",
+    "human_consensus",
+    "leave_listener_out",
+    "machine_consensus",
     "margin",
     "mean_kl",
     "mutual_information",
     "query_top",
+    "select",
+    "select_diverse",
     "select_top",
+    "tie_keys",
     "vote_entropy",
 ]

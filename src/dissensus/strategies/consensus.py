@@ -1,0 +1,379 @@
+"""Whose disagreement decides what is asked: the machine's, the crowd's, both, or nobody's.
+
+Pure functions on probabilities: a recommender with models of its own can use them without a committee of ours. Nothing
+here takes a label of the listener who is asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dissensus._validate import as_float, check_count
+from dissensus.errors import ParameterError
+from dissensus.strategies.balanced import Ranking, pick, strict_argmax
+from dissensus.strategies.disagreement import consensus_entropy
+from dissensus.strategies.selection import Selection
+
+__all__ = ["STRATEGIES", "Selection", "human_consensus", "leave_listener_out", "machine_consensus", "select"]
+
+#: Every accepted name of a strategy -> its short form.
+STRATEGIES: Final = {
+    "mc": "mc",
+    "hc": "hc",
+    "mix": "mix",
+    "rand": "rand",
+    "machine": "mc",
+    "human": "hc",
+    "hybrid": "mix",
+    "random": "rand",
+}
+
+
+def machine_consensus(proba: ArrayLike, member_weight: ArrayLike | None = None) -> NDArray[np.float32]:
+    """The committee's mean opinion, per track.
+
+    Parameters
+    ----------
+    proba : (n_members, n_tracks, n_classes) array_like of float
+        Class probabilities; rows sum to 1.
+    member_weight : (n_members,) array_like of float, optional
+        Non-negative votes, rescaled to sum to 1. Default: equal weights.
+
+    Returns
+    -------
+    (n_tracks, n_classes) ndarray of float32
+        Rows sum to 1; a row with NaN in any member stays NaN.
+
+    Raises
+    ------
+    ParameterError
+        Wrong rank, no member, or weights that do not match.
+
+    Examples
+    --------
+    >>> machine_consensus([[[1.0, 0.0]], [[0.0, 1.0]]]).tolist()
+    [[0.5, 0.5]]
+    """
+    slab = as_float(proba, "proba")
+    if slab.ndim != 3 or 0 in (slab.shape[0], slab.shape[2]):
+        raise ParameterError(f"proba must be (n_members, n_tracks, n_classes), none empty; got shape {slab.shape}")
+    weight = (
+        np.ones(len(slab)) if member_weight is None else as_float(member_weight, "member_weight").astype(np.float64)
+    )
+    if weight.shape != (len(slab),) or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+        raise ParameterError(f"member_weight must be {len(slab)} numbers >= 0, not all zero; got shape {weight.shape}")
+    mean: NDArray[np.float64] = np.einsum("m,mnc->nc", weight / weight.sum(), slab, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mean /= mean.sum(axis=1, keepdims=True)
+    return mean.astype(np.float32)
+
+
+def human_consensus(
+    track_index: ArrayLike, class_index: ArrayLike, *, n_tracks: int, n_classes: int, prior: float = 0.0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    r"""What people said about each track, as relative frequencies of the classes.
+
+    .. math:: \hat p_{ic} = \frac{n_{ic} + a\,\pi_c}{n_i + a}, \qquad \pi_c = \frac{n_{\cdot c} + 1}{n_{\cdot\cdot} + C}
+
+    A track without a vote takes the crowd at large, :math:`\pi`: the class frequencies over all votes under a uniform
+    Dirichlet prior. The votes must be those of *other* people (see :func:`leave_listener_out`): with the listener's own
+    vote among them, a sparsely rated track shows the answer that is to be asked for.
+
+    Parameters
+    ----------
+    track_index, class_index : (n_votes,) array_like of int
+        One vote each.
+    n_tracks, n_classes : int
+        Size of the result.
+    prior : float
+        ``a``: how many votes the crowd at large is worth on every track. 0: the bare frequencies.
+
+    Returns
+    -------
+    proba : (n_tracks, n_classes) ndarray of float32
+        Rows sum to 1.
+    n_raters : (n_tracks,) ndarray of int64
+        Votes per track; 0 says that the row is the crowd at large.
+
+    Raises
+    ------
+    ParameterError
+        An index out of range, columns of different length, a negative prior.
+
+    References
+    ----------
+    .. [1] Gómez-Cañón et al., "Let's agree to disagree: consensus entropy active learning for personalized music emotion
+       recognition", ISMIR 2021.
+
+    Examples
+    --------
+    >>> proba, n_raters = human_consensus([0, 0, 0, 1], [2, 2, 1, 0], n_tracks=3, n_classes=4)
+    >>> np.round(proba, 3)
+    array([[0.   , 0.333, 0.667, 0.   ],
+           [1.   , 0.   , 0.   , 0.   ],
+           [0.25 , 0.25 , 0.375, 0.125]], dtype=float32)
+    >>> n_raters.tolist()
+    [3, 1, 0]
+    """
+    n_tracks, n_classes = check_count(n_tracks, "n_tracks", minimum=0), check_count(n_classes, "n_classes")
+    track = _indices(track_index, n_tracks, "track_index")
+    label = _indices(class_index, n_classes, "class_index")
+    if len(track) != len(label):
+        raise ParameterError(f"track_index has {len(track)} votes, class_index {len(label)}")
+    if not (isinstance(prior, (int, float, np.number)) and np.isfinite(prior) and prior >= 0):
+        raise ParameterError(f"prior={prior!r}: must be a number of votes >= 0")
+    votes = np.bincount(track * n_classes + label, minlength=n_tracks * n_classes).reshape(n_tracks, n_classes)
+    at_large = (votes.sum(axis=0) + 1.0) / (len(track) + n_classes)
+    n_raters = votes.sum(axis=1)
+    total = n_raters[:, None] + prior
+    smoothed = (votes + prior * at_large) / np.where(total > 0, total, 1.0)
+    proba = np.where(n_raters[:, None] > 0, smoothed, at_large)
+    return proba.astype(np.float32), n_raters.astype(np.int64)
+
+
+def leave_listener_out(
+    listener_id: ArrayLike,
+    track_index: ArrayLike,
+    class_index: ArrayLike,
+    listener: Any,
+    *,
+    n_tracks: int,
+    n_classes: int,
+    prior: float = 0.0,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """:func:`human_consensus` of everybody but one listener.
+
+    Rows with a negative class are no vote. Somebody who judged a track more than once has one vote there, the last.
+
+    Parameters
+    ----------
+    listener_id : (n,) array_like
+        Who judged.
+    track_index, class_index : (n,) array_like of int
+        What, and how; −1 = no class, or a track outside the pool.
+    listener
+        Whose votes are left out; an id that nobody has leaves out nobody.
+    n_tracks, n_classes, prior
+        As in :func:`human_consensus`.
+
+    Returns
+    -------
+    proba, n_raters
+        As in :func:`human_consensus`; ``n_raters`` counts the other people.
+
+    Examples
+    --------
+    >>> who, track, label = ["ann", "ann", "bob"], [0, 1, 0], [3, 3, 1]
+    >>> proba, n_raters = leave_listener_out(who, track, label, "ann", n_tracks=2, n_classes=4)
+    >>> proba[0].tolist(), n_raters.tolist()
+    ([0.0, 1.0, 0.0, 0.0], [1, 0])
+    """
+    who = np.asarray(listener_id)
+    track, label = np.asarray(track_index), np.asarray(class_index)
+    if who.ndim != 1 or not who.shape == track.shape == label.shape:
+        raise ParameterError(f"one row a judgement, please: shapes {who.shape}, {track.shape}, {label.shape}")
+    others = np.array([person != listener for person in who.tolist()], dtype=bool)
+    others = others & (track >= 0) & (label >= 0)
+    track, label = track[others].astype(np.int64), label[others].astype(np.int64)
+    if len(track):
+        _, person = np.unique(who[others], return_inverse=True)
+        pair = person.reshape(-1).astype(np.int64) * (int(track.max()) + 1) + track
+        _, from_end = np.unique(pair[::-1], return_index=True)
+        last = np.sort(len(pair) - 1 - from_end)
+        track, label = track[last], label[last]
+    return human_consensus(track, label, n_tracks=n_tracks, n_classes=n_classes, prior=prior)
+
+
+def select(
+    strategy: str,
+    k: int,
+    *,
+    machine: ArrayLike | None = None,
+    human: ArrayLike | None = None,
+    n_raters: ArrayLike | None = None,
+    balanced: bool = False,
+    mix: Literal["mean", "stack"] = "mean",
+    exclude: ArrayLike | None = None,
+    random_state: int | np.random.SeedSequence | NDArray[Any] = 0,
+) -> Selection:
+    """Choose the tracks to ask about.
+
+    Parameters
+    ----------
+    strategy : str
+        ``"mc"`` (machine): where the committee's mean is least sure. ``"hc"`` (human): where other people disagree.
+        ``"mix"`` (hybrid): both. ``"rand"`` (random): uniform, without replacement.
+    k : int
+        Tracks wanted; fewer come back, and ``short`` says so, when the pool holds fewer.
+    machine, human : (n_tracks, n_classes) array_like of float, optional
+        From :func:`machine_consensus` and :func:`human_consensus`, or from models of your own. ``mc`` needs the first,
+        ``hc`` the second, ``mix`` both; balanced random takes its classes from the first, else the second.
+    n_raters : (n_tracks,) array_like of int, optional
+        Under ``hc`` tracks with 0 come after all others: the crowd at large is not a disagreement about them.
+    balanced : bool
+        ``k // n_classes`` tracks for every class that strictly leads them, then refill by utility; with ``k`` a multiple
+        of the number of classes each class has its share. Works for every strategy, so that a balanced one has a
+        balanced random control.
+    mix : {"mean", "stack"}
+        ``"mean"``: entropy of the two distributions' mean. ``"stack"``: both lists ranked as one, the published variant;
+        a track counts once, by its better row, and the place of its other row goes to the next track.
+    exclude : array_like of int or of bool, optional
+        Rows not to be asked: their numbers, or a mask.
+    random_state : int, SeedSequence or (n_tracks,) array
+        Decides among equally useful tracks (and everything under ``rand``). An array gives each track its own key: with
+        keys made from ids (:func:`dissensus.strategies.tie_keys`) the choice does not depend on the order of the rows.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ParameterError
+        Unknown strategy, a distribution that is missing or has the wrong shape, negative entries or rows that do not sum
+        to 1. A row of NaN is no error: such a track is asked last.
+
+    Examples
+    --------
+    >>> machine = [[0.9, 0.1], [0.5, 0.5], [0.6, 0.4], [0.3, 0.7]]
+    >>> select("mc", 2, machine=machine).index.tolist()
+    [1, 2]
+    >>> chosen = select("mc", 2, machine=machine, balanced=True).named(["calm", "loud"])
+    >>> chosen.index.tolist()
+    [2, 3]
+    >>> chosen.reason[1]
+    'machine consensus 0.61 nats: committee loud 0.70 / calm 0.30; balanced slot loud'
+    """
+    short = STRATEGIES.get(strategy) if isinstance(strategy, str) else None
+    if short is None:
+        raise ParameterError(f"strategy={strategy!r}; choose one of {', '.join(map(repr, STRATEGIES))}")
+    if mix not in ("mean", "stack"):
+        raise ParameterError(f"mix={mix!r}; choose 'mean' or 'stack'")
+    k = check_count(k, "k", minimum=0)
+    given = {"machine": _distribution(machine, "machine"), "human": _distribution(human, "human")}
+    needed = {"mc": ["machine"], "hc": ["human"], "mix": ["machine", "human"], "rand": []}[short]
+    missing = [name for name in needed if given[name] is None]
+    if missing or (short == "rand" and machine is None and human is None):
+        raise ParameterError(
+            f"strategy {strategy!r} needs {' and '.join(missing) or 'machine or human'} (n_tracks, n_classes)"
+        )
+    m, h = given["machine"], given["human"]
+    if m is not None and h is not None and m.shape != h.shape:
+        raise ParameterError(f"machine is {m.shape}, human is {h.shape}: the same tracks and classes, please")
+    first = m if m is not None else h
+    assert first is not None
+    n_tracks, n_classes = first.shape
+    raters = None if n_raters is None else np.asarray(n_raters)
+    if raters is not None and (raters.shape != (n_tracks,) or raters.dtype.kind not in "iu"):
+        raise ParameterError(f"n_raters must be {n_tracks} whole numbers; got {raters.dtype} of shape {raters.shape}")
+    late = np.zeros(n_tracks, dtype=bool) if raters is None or short != "hc" else raters == 0
+    index, utility, slot, ties = pick(
+        _rankings(short, m, h, raters, mix),
+        k,
+        n_classes,
+        eligible=~_mask(exclude, n_tracks),
+        late=late,
+        balanced=balanced,
+        tie_key=_keys(random_state, n_tracks),
+    )
+    return Selection(
+        index,
+        utility,
+        slot,
+        ties,
+        short,
+        balanced,
+        len(index) < k,
+        None if m is None else m[index],
+        None if h is None else h[index],
+        None if raters is None else raters[index].astype(np.int64),
+        tuple(f"class {c}" for c in range(n_classes)),
+    )
+
+
+def _rankings(
+    strategy: str,
+    machine: NDArray[np.float32] | None,
+    human: NDArray[np.float32] | None,
+    n_raters: NDArray[Any] | None,
+    mix: str,
+) -> list[Ranking]:
+    if strategy == "rand":
+        by = machine if machine is not None else human
+        assert by is not None
+        return [Ranking(np.zeros(len(by), dtype=np.float32), strict_argmax(by))]
+    if strategy == "mc" or strategy == "hc":
+        alone = machine if strategy == "mc" else human
+        assert alone is not None
+        return [Ranking(_entropy(alone), strict_argmax(alone))]
+    assert machine is not None
+    assert human is not None
+    if mix == "mean":
+        both = ((machine + human) / 2).astype(np.float32)
+        return [Ranking(_entropy(both), strict_argmax(both))]
+    crowd, leader = _entropy(human), strict_argmax(human)
+    if n_raters is not None:  # the crowd at large is no row about this track
+        crowd, leader = np.where(n_raters > 0, crowd, np.float32(np.nan)), np.where(n_raters > 0, leader, -1)
+    return [Ranking(_entropy(machine), strict_argmax(machine)), Ranking(crowd, leader)]
+
+
+def _entropy(proba: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Entropy of each row; sorted first, so that rows that differ in the order of the classes tie to the last bit."""
+    if len(proba) == 0:
+        return np.empty(0, dtype=np.float32)
+    result: NDArray[np.float32] = consensus_entropy(np.ascontiguousarray(np.sort(proba, axis=1))[None])
+    return result
+
+
+def _indices(value: ArrayLike, size: int, name: str) -> NDArray[np.int64]:
+    array = np.asarray(value)
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ParameterError(f"{name} must be a list of whole numbers; got {array.dtype} of shape {array.shape}")
+    if array.min() < 0 or array.max() >= size:
+        bad = array[(array < 0) | (array >= size)][0]
+        raise ParameterError(f"{name} holds {bad}, outside 0..{size - 1}")
+    return array.astype(np.int64)
+
+
+def _distribution(value: ArrayLike | None, name: str) -> NDArray[np.float32] | None:
+    if value is None:
+        return None
+    array = as_float(value, name)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ParameterError(f"{name} must be (n_tracks, n_classes); got shape {array.shape}")
+    known = ~np.isnan(array).any(axis=1)
+    wrong = known & ((array < 0).any(axis=1) | ~(np.abs(array.sum(axis=1) - 1) <= 1e-3))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ParameterError(
+            f"{name}[{row}] = {array[row].tolist()} is no distribution: entries >= 0 that sum to 1, please"
+        )
+    return array.astype(np.float32)
+
+
+def _mask(exclude: ArrayLike | None, n_tracks: int) -> NDArray[np.bool_]:
+    mask = np.zeros(n_tracks, dtype=bool)
+    if exclude is None:
+        return mask
+    given = np.asarray(exclude)
+    if given.dtype == bool:
+        if given.shape != (n_tracks,):
+            raise ParameterError(f"exclude as a mask must be ({n_tracks},); got shape {given.shape}")
+        return given
+    mask[_indices(given, n_tracks, "exclude")] = True
+    return mask
+
+
+def _keys(random_state: int | np.random.SeedSequence | NDArray[Any], n_tracks: int) -> NDArray[Any]:
+    if isinstance(random_state, np.ndarray):
+        if random_state.shape != (n_tracks,):
+            raise ParameterError(
+                f"random_state as keys must be ({n_tracks},), one a track; got shape {random_state.shape}"
+            )
+        return random_state
+    return np.random.default_rng(random_state).permutation(n_tracks)
