@@ -1,0 +1,106 @@
+"""What a session asks next: a strategy tied to one pool, one crowd and one listener."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dissensus.errors import ParameterError
+from dissensus.personalisation.learner import Learner
+from dissensus.personalisation.query import Crowd, LabelBook, Query
+from dissensus.strategies.consensus import STRATEGIES, leave_listener_out, machine_consensus, select
+from dissensus.strategies.diverse import select_diverse
+
+if TYPE_CHECKING:
+    from dissensus.features.pool import Pool
+
+__all__ = ["Asker"]
+
+
+class Asker:
+    """Chooses queries; parameters as in :class:`~dissensus.personalisation.Session`. Holds nothing that changes."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        book: LabelBook,
+        *,
+        strategy: str,
+        balanced: bool,
+        crowd: Crowd | tuple[ArrayLike, ArrayLike] | None,
+        listener: Any,
+        tie_key: NDArray[Any],
+    ) -> None:
+        short = STRATEGIES.get("mix" if strategy == "mix-stack" else strategy)
+        if short is None:
+            raise ParameterError(f"strategy={strategy!r}; choose one of {', '.join([*STRATEGIES, 'mix-stack'])}")
+        if crowd is None and short in ("hc", "mix"):
+            raise ParameterError(f"strategy {strategy!r} looks at what others said: give crowd=annotations")
+        self.pool = pool
+        self.book = book
+        self.strategy = short
+        self.stack = strategy == "mix-stack"
+        self.balanced = balanced
+        self.tie_key = tie_key
+        self.human: NDArray[np.float32] | None = None
+        self.n_raters: NDArray[np.int64] | None = None
+        if isinstance(crowd, tuple):
+            self._take(*crowd)
+        elif crowd is not None:
+            self.human, self.n_raters = self._hear(crowd, listener)
+
+    def _take(self, proba: ArrayLike, n_raters: ArrayLike) -> None:
+        human, raters = np.asarray(proba, dtype=np.float32), np.asarray(n_raters, dtype=np.int64)
+        n_tracks, n_classes = self.pool.n_tracks, len(self.book.classes)
+        if human.shape != (n_tracks, n_classes) or raters.shape != (n_tracks,):
+            raise ParameterError(
+                f"crowd must be ({n_tracks}, {n_classes}) and ({n_tracks},) for this pool; got {human.shape}, {raters.shape}"
+            )
+        self.human, self.n_raters = human, raters
+
+    def _hear(self, crowd: Crowd, listener: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        index_of = {track: i for i, track in enumerate(self.pool.track_ids.tolist())}
+        track = np.array([index_of.get(t, -1) for t in np.asarray(crowd.track_id).tolist()], dtype=np.int64)
+        given = np.asarray(crowd.label, dtype=np.int64)
+        label = np.where(given >= 0, self.book.columns(crowd.classes)[np.maximum(given, 0)], -1)
+        return leave_listener_out(
+            crowd.listener_id, track, label, listener, n_tracks=self.pool.n_tracks, n_classes=len(self.book.classes)
+        )
+
+    def choose(self, learner: Learner, closed: NDArray[np.bool_], k: int) -> Query:
+        """Up to ``k`` tracks that are not ``closed``, best first."""
+        if self.strategy in ("mc", "mix") and not learner.informed:
+            return self._explore(closed, k)
+        chosen = select(
+            self.strategy,
+            k,
+            machine=None if self.strategy == "hc" else machine_consensus(learner.pool_proba()),
+            human=self.human,
+            n_raters=self.n_raters,
+            balanced=self.balanced,
+            mix="stack" if self.stack else "mean",
+            exclude=closed,
+            random_state=self.tie_key,
+        ).named(self.book.names)
+        return Query(self.pool.track_ids[chosen.index], chosen.utility, chosen.reason, chosen.tie_size, self.strategy)
+
+    def nothing(self, why: str) -> Query:
+        """No track."""
+        none = np.empty(0, dtype=np.int64)
+        return Query(self.pool.track_ids[none], none.astype(np.float32), (), none, self.strategy, why)
+
+    def _explore(self, closed: NDArray[np.bool_], k: int) -> Query:
+        """While nothing is known: far from what was heard before."""
+        mean = np.zeros((self.pool.n_tracks, self.pool.n_features))
+        np.add.at(mean, self.pool.groups, self.pool.X)
+        mean /= np.bincount(self.pool.groups, minlength=self.pool.n_tracks)[:, None]
+        seen = np.flatnonzero(closed)
+        index, distance = select_diverse(mean, k, seen=seen, exclude=closed, tie_key=self.tie_key)
+        reason = [f"nothing is known yet: {d:.2f} standard deviations from all that was heard before" for d in distance]
+        if len(seen) == 0 and reason:
+            reason[0] = "nothing is known yet: the most typical track of the pool"
+        return Query(
+            self.pool.track_ids[index], distance, tuple(reason), np.ones(len(index), dtype=np.int64), "diverse"
+        )

@@ -1,0 +1,114 @@
+"""What a session needs of whatever learns: opinions about the pool, and a new learner once there are answers."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus.errors import ParameterError
+
+if TYPE_CHECKING:
+    from dissensus.committee import Committee
+    from dissensus.features.pool import Pool
+
+__all__ = ["CommitteeLearner", "Learner"]
+
+
+class Learner(Protocol):
+    """One listener's model over a fixed pool. Immutable: an update gives a new one.
+
+    Anything with these four members can be given to :class:`~dissensus.personalisation.Session` as ``model=``.
+    """
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """``(n_classes,)`` labels by class index."""
+
+    @property
+    def informed(self) -> bool:
+        """False while it knows no label at all: queries then go by diversity."""
+
+    def pool_proba(self) -> NDArray[np.float32]:
+        """``(n_members, n_tracks, n_classes)`` probabilities of every track of the pool."""
+
+    def update(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> Learner:
+        """What the *untaught* learner becomes after exactly these answers; their order must not matter."""
+
+
+class CommitteeLearner:
+    """A committee over a pool, taught by replay or batch by batch.
+
+    Parameters
+    ----------
+    committee : Committee
+        The current one.
+    pool : Pool
+        What it is asked about.
+    update : {"replay", "incremental"}
+        See :func:`dissensus.personalisation.update.personalise`.
+    n0 : float
+        Weight of the rehearsal buffer under replay, in own labels.
+    random_state : int
+        Of the updates.
+    """
+
+    def __init__(
+        self, committee: Committee, pool: Pool, *, update: str = "replay", n0: float = 100.0, random_state: int = 0
+    ) -> None:
+        if update not in ("replay", "incremental"):
+            raise ParameterError(f"update={update!r}; choose 'replay' or 'incremental'")
+        committee.check_features(pool.n_features, feature_names=pool.feature_names, fingerprint=pool.fingerprint)
+        self.committee = committee
+        self.pool = pool
+        self.kind = update
+        self.n0 = n0
+        self.random_state = random_state
+        self._lock = threading.Lock()
+        self._proba: NDArray[np.float32] | None = None
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Labels by class index."""
+        return np.asarray(self.committee.classes_)
+
+    @property
+    def informed(self) -> bool:
+        """False while every member finds every class of every track equally likely, as after a cold start."""
+        proba = self.pool_proba()
+        return bool(proba.size == 0 or np.ptp(proba) > 1e-6)
+
+    def pool_proba(self) -> NDArray[np.float32]:
+        """Every member's opinion of every track; computed once."""
+        with self._lock:
+            if self._proba is None:
+                proba = self.committee.predict_proba(self.pool.X, self.pool.groups)
+                proba.setflags(write=False)
+                self._proba = proba
+            return self._proba
+
+    def update(
+        self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], *, n_new: int | None = None
+    ) -> CommitteeLearner:
+        """The committee after these answers; ``n_new`` of them (the last) are new to it under ``"incremental"``."""
+        from dissensus.personalisation.update import personalise
+
+        if self.kind == "replay":  # one order for the windows, whatever the order of the answers
+            order = np.argsort(track_index, kind="stable")
+            track_index, class_index = track_index[order], class_index[order]
+        rows_of = [np.flatnonzero(self.pool.groups == track) for track in track_index]
+        rows = np.concatenate(rows_of) if rows_of else np.empty(0, dtype=np.int64)
+        label = np.repeat(class_index, [len(r) for r in rows_of])
+        taught = personalise(
+            self.committee,
+            self.pool.X[rows],
+            self.classes_[label],
+            self.pool.groups[rows],
+            update=self.kind,
+            n0=self.n0,
+            n_new=n_new,
+            random_state=self.random_state,
+        )
+        return CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)

@@ -1,0 +1,397 @@
+"""A session: one listener, asked about a few tracks at a time, and a committee that becomes theirs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dissensus._validate import check_count
+from dissensus.errors import (
+    AlreadyAnsweredError,
+    BudgetExhaustedError,
+    NotAskedError,
+    ParameterError,
+    SessionError,
+)
+from dissensus.personalisation.asker import Asker
+from dissensus.personalisation.learner import CommitteeLearner, Learner
+from dissensus.personalisation.query import Crowd, LabelBook, Query, StopWhenStable
+from dissensus.strategies.balanced import tie_keys
+from dissensus.strategies.consensus import machine_consensus
+
+if TYPE_CHECKING:
+    from dissensus.committee import Committee
+    from dissensus.features.pool import Pool
+
+__all__ = ["Session"]
+
+Answer = tuple[int, int]  # track index, class index
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Everything that changes. A step builds a new one and swaps it in at its end."""
+
+    learner: Learner
+    queries: tuple[Query, ...] = ()
+    told: tuple[tuple[Answer, ...], ...] = ()
+    skipped: frozenset[int] = frozenset()
+    history: tuple[tuple[int, NDArray[np.int64]], ...] = ()
+
+    @property
+    def answers(self) -> dict[int, int]:
+        """Track index -> class index, in order of answering."""
+        return {track: label for batch in self.told for track, label in batch}
+
+
+class Session:
+    """Ask one listener, learn from the answers.
+
+    Every step either happens whole or raises and changes nothing. Steps may come from several threads; they happen one
+    after the other.
+
+    Parameters
+    ----------
+    committee : Committee or None
+        Pre-trained on everybody (:meth:`Committee.pretrain`), or knowing nothing (:meth:`Committee.cold_start`): then
+        queries go by diversity until there are answers. None with ``model``.
+    pool : Pool
+        The tracks that may be asked about.
+    strategy : str
+        ``"mc"``, ``"hc"``, ``"mix"`` (mean of the distributions), ``"mix-stack"`` or ``"rand"``, or their long names.
+    update : {"replay", "incremental"}
+        ``"replay"`` refits from the pre-trained state on all answers: their order does not matter and taking one back is
+        exact. ``"incremental"`` is the published rule, each batch on top of the last; it forgets.
+    balanced : bool
+        Give each class its share of a query (see :func:`dissensus.strategies.select`).
+    crowd : Annotations, or (proba, n_raters), optional
+        What others said; needed by ``hc`` and ``mix``. Judgements by ``listener`` are left out of it. Ready-made
+        distributions, in the order of ``pool.track_ids``, must not hold any.
+    listener : optional
+        Who is asked. Also gives the listener an order of ties of their own.
+    budget : int, optional
+        Answers allowed in all.
+    stopping : StopWhenStable, optional
+        When to stop earlier.
+    n0 : float
+        Replay: what the memory of everybody weighs, in answers of this listener.
+    model : Learner, optional
+        Something else than a committee that learns (see :mod:`dissensus.personalisation.learner`).
+    random_state : int or SeedSequence
+        Of ties, of the random strategy and of updates.
+
+    Raises
+    ------
+    ParameterError
+        A combination that cannot work; the message says which.
+    FeatureMismatchError
+        The committee was trained on other features than the pool's.
+    ClassMismatchError
+        The crowd speaks of classes that the committee does not know.
+
+    References
+    ----------
+    .. [1] Gómez-Cañón et al., "Let's agree to disagree: consensus entropy active learning for personalized music emotion
+       recognition", ISMIR 2021.
+
+    Examples
+    --------
+    >>> from dissensus import Committee, Pool, Session
+    >>> rng = np.random.default_rng(3)
+    >>> y = np.tile(["calm", "loud"], 40)
+    >>> X = rng.normal(size=(80, 2)) + 2.0 * (y == "loud")[:, None]
+    >>> committee = Committee.pretrain(X, y, np.arange(80), kinds=("gnb", "sgd"), n_folds=2)
+    >>> pool = Pool(rng.normal(size=(20, 2)) + 1.0, [f"track {i}" for i in range(20)])
+    >>> session = Session(committee, pool, strategy="mc", budget=4)
+    >>> while not session.finished:
+    ...     query = session.ask(2)
+    ...     session.tell({track: "loud" for track in query})
+    >>> session.finished, session.n_answers, session.predict_proba(query.track_ids).shape
+    ('budget', 4, (2, 2))
+    """
+
+    def __init__(
+        self,
+        committee: Committee | None,
+        pool: Pool,
+        *,
+        strategy: str = "mc",
+        update: str = "replay",
+        balanced: bool = False,
+        crowd: Crowd | tuple[ArrayLike, ArrayLike] | None = None,
+        listener: Any = None,
+        budget: int | None = None,
+        stopping: StopWhenStable | None = None,
+        n0: float = 100.0,
+        model: Learner | None = None,
+        random_state: int | np.random.SeedSequence = 0,
+    ) -> None:
+        if (committee is None) == (model is None):
+            raise ParameterError("give a committee, or None and a model; not both, not neither")
+        self.pool = pool
+        self.strategy = strategy
+        self.balanced = balanced
+        self.listener = listener
+        self.budget = None if budget is None else check_count(budget, "budget")
+        self.stopping = stopping
+        if committee is not None:
+            seed = int(tie_keys(["update"], random_state, listener=listener)[0] % 2**31)
+            model = CommitteeLearner(committee, pool, update=update, n0=n0, random_state=seed)
+        assert model is not None
+        self._untaught: Learner = model
+        self._book = LabelBook(np.asarray(model.classes_))
+        self._asker = Asker(
+            pool,
+            self._book,
+            strategy=strategy,
+            balanced=balanced,
+            crowd=crowd,
+            listener=listener,
+            tie_key=tie_keys(pool.track_ids, random_state, listener=listener),
+        )
+        self._lock = threading.RLock()
+        self._state = _State(model)
+
+    # ---- what is known -------------------------------------------------------------------------------------------
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """``(n_classes,)`` labels by class index."""
+        return self._book.classes
+
+    @property
+    def answers(self) -> dict[Any, Any]:
+        """Label of each answered track, in order of answering."""
+        ids, classes = self.pool.track_ids, self._book.classes
+        return {_plain(ids[t]): _plain(classes[c]) for t, c in self._state.answers.items()}
+
+    @property
+    def n_answers(self) -> int:
+        """Number of answers."""
+        return len(self._state.answers)
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """Everything that was asked, in order."""
+        return self._state.queries
+
+    @property
+    def committee(self) -> Committee:
+        """The committee as it is now; the one given at the start is never changed."""
+        learner = self._state.learner
+        if not isinstance(learner, CommitteeLearner):
+            raise SessionError("this session learns with a model of its own and has no committee; see session.learner")
+        return learner.committee
+
+    @property
+    def learner(self) -> Learner:
+        """What learns, as it is now."""
+        return self._state.learner
+
+    @property
+    def finished(self) -> str | None:
+        """Why no more is asked: ``"budget"``, ``"stable"``, ``"pool"``; None while there is more to ask or to answer."""
+        state = self._state
+        return None if self._open(state) is not None else self._end(state)
+
+    def _end(self, state: _State) -> str | None:
+        if self.budget is not None and len(state.answers) >= self.budget:
+            return "budget"
+        if self.stopping is not None and self.stopping(state.history):
+            return "stable"
+        return "pool" if len(state.answers.keys() | state.skipped) == self.pool.n_tracks else None
+
+    def predict_proba(self, track_ids: Iterable[Any] | None = None) -> NDArray[np.float32]:
+        """How this listener probably hears these tracks: the committee's mean.
+
+        Parameters
+        ----------
+        track_ids : iterable, optional
+            Tracks of the pool, in the order wanted. Default: all.
+
+        Returns
+        -------
+        (n_tracks, n_classes) ndarray of float32
+            Rows sum to 1; classes in the order of :attr:`classes_`.
+
+        Raises
+        ------
+        UnknownTrackError
+            A track is not in the pool.
+        """
+        return machine_consensus(self.member_proba(track_ids))
+
+    def member_proba(self, track_ids: Iterable[Any] | None = None) -> NDArray[np.float32]:
+        """``(n_members, n_tracks, n_classes)``: each member's opinion; arguments and errors as :meth:`predict_proba`."""
+        proba = self._state.learner.pool_proba()
+        return proba.copy() if track_ids is None else proba[:, self.pool.index_of(track_ids)]
+
+    def predict(self, track_ids: Iterable[Any] | None = None) -> NDArray[Any]:
+        """``(n_tracks,)`` most probable labels; the first class on ties."""
+        labels: NDArray[Any] = self._book.classes[self.predict_proba(track_ids).argmax(axis=1)]
+        return labels
+
+    # ---- steps ---------------------------------------------------------------------------------------------------
+
+    def ask(self, k: int = 1) -> Query:
+        """The next tracks to play to the listener.
+
+        While tracks of the last query are unanswered, asking again returns those, whatever ``k``: a lost message costs
+        nothing.
+
+        Parameters
+        ----------
+        k : int
+            Tracks wanted. Fewer come back at the end of the pool or of the budget; ``stopped`` then says why.
+
+        Raises
+        ------
+        BudgetExhaustedError
+            All answers agreed on have been given.
+        """
+        k = check_count(k, "k")
+        with self._lock:
+            state = self._state
+            waiting = self._open(state)
+            if waiting is not None:
+                return waiting
+            end = self._end(state)
+            if end == "budget":
+                raise BudgetExhaustedError(f"all {self.budget} answers of the budget have been given")
+            if end is not None:
+                return self._asker.nothing(end)
+            left = k if self.budget is None else min(k, self.budget - len(state.answers))
+            query = self._asker.choose(state.learner, self._closed(state), left)
+            if len(query) < k:
+                query = replace(query, stopped="pool" if len(query) < left else "budget")
+            self._state = replace(state, queries=(*state.queries, query))
+            return query
+
+    def tell(self, answers: Mapping[Any, Any]) -> None:
+        """Take the listener's answers, all or some of those that are open.
+
+        Parameters
+        ----------
+        answers : mapping of track id to label
+            Labels as in :attr:`classes_`. All are checked before any counts.
+
+        Raises
+        ------
+        UnknownTrackError, NotAskedError, AlreadyAnsweredError, LabelError
+            What is wrong with which track; nothing has changed.
+        """
+        if not isinstance(answers, Mapping):
+            raise ParameterError(f"answers must map track ids to labels; got {type(answers).__name__}")
+        with self._lock:
+            state = self._state
+            known, asked = state.answers, self._asked(state)
+            batch: list[Answer] = []
+            for track_id, label in answers.items():
+                track = int(self.pool.index_of([track_id])[0])
+                if track in known:
+                    raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
+                if track not in asked:
+                    raise NotAskedError(f"track {track_id!r} was not asked; answer those of session.ask()")
+                batch.append((track, self._book.index(label)))
+            if batch:
+                told = (*state.told, tuple(batch))
+                self._state = self._taught(replace(state, told=told, skipped=state.skipped - {t for t, _ in batch}))
+
+    def undo(self, track_id: Any) -> None:
+        """Take one answer back.
+
+        Under ``update="replay"`` the committee is then bit for bit what it were without that answer; under
+        ``"incremental"`` the remaining batches are learnt anew in their order. The track may be answered again.
+
+        Raises
+        ------
+        UnknownTrackError
+            The track is not in the pool.
+        NotAskedError
+            It has no answer.
+        """
+        with self._lock:
+            state = self._state
+            track = int(self.pool.index_of([track_id])[0])
+            if track not in state.answers:
+                raise NotAskedError(f"track {track_id!r} has no answer to take back")
+            told = tuple(kept for batch in state.told if (kept := tuple(a for a in batch if a[0] != track)))
+            self._state = self._taught(replace(state, told=told, history=()), anew=True)
+
+    def skip(self, track_id: Any) -> None:
+        """The listener cannot or will not answer about a track that is open: it is not asked again.
+
+        Raises
+        ------
+        UnknownTrackError, NotAskedError, AlreadyAnsweredError
+        """
+        with self._lock:
+            state = self._state
+            track = int(self.pool.index_of([track_id])[0])
+            if track in state.answers:
+                raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
+            if track not in self._asked(state):
+                raise NotAskedError(f"track {track_id!r} was not asked; skip those of session.ask()")
+            self._state = replace(state, skipped=state.skipped | {track})
+
+    # ---- how ------------------------------------------------------------------------------------------------------
+
+    def _asked(self, state: _State) -> set[int]:
+        return {int(t) for query in state.queries for t in self.pool.index_of(query.track_ids)}
+
+    def _closed(self, state: _State) -> NDArray[np.bool_]:
+        closed = np.zeros(self.pool.n_tracks, dtype=bool)
+        closed[list(state.answers.keys() | state.skipped)] = True
+        return closed
+
+    def _open(self, state: _State) -> Query | None:
+        """The unanswered part of the last query."""
+        if not state.queries:
+            return None
+        last = state.queries[-1]
+        done = state.answers.keys() | state.skipped
+        rows = [row for row, track in enumerate(self.pool.index_of(last.track_ids).tolist()) if track not in done]
+        if not rows:
+            return None
+        return last if len(rows) == len(last) else last.rows(rows)
+
+    def _taught(self, state: _State, *, anew: bool = False) -> _State:
+        """The state with a learner that knows ``state.told``; ``anew`` when an earlier answer is gone."""
+        history = state.history
+        if self.stopping is not None and not history and not anew:
+            history = ((len(state.answers) - len(state.told[-1]), self._predicted(state.learner)),)
+        learner = self._untaught
+        flat = [answer for batch in state.told for answer in batch]
+        if isinstance(self._untaught, CommitteeLearner) and self._untaught.kind == "incremental":
+            current = self._untaught if anew else state.learner
+            batches = state.told if anew else state.told[-1:]
+            done = 0 if anew else len(flat) - len(state.told[-1])
+            for batch in batches:
+                assert isinstance(current, CommitteeLearner)
+                done += len(batch)
+                current = current.update(*_columns(flat[:done]), n_new=len(batch))
+            learner = current
+        elif flat:
+            learner = self._untaught.update(*_columns(flat))
+        if self.stopping is not None:
+            history = (*history, (len(flat), self._predicted(learner)))
+        return replace(state, learner=learner, history=history)
+
+    @staticmethod
+    def _predicted(learner: Learner) -> NDArray[np.int64]:
+        leader: NDArray[np.int64] = machine_consensus(learner.pool_proba()).argmax(axis=1)
+        return leader
+
+
+def _columns(answers: list[Answer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    both = np.array(answers, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
