@@ -12,8 +12,7 @@ __all__ = [
     "AudioInfo",
     "AudioLimits",
     "Sniffed",
-    "mp3_ends_early",
-    "ogg_ends_early",
+    "ends_early",
     "parser_says_cut",
     "sniff",
 ]
