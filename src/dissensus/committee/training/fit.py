@@ -100,20 +100,42 @@ def predict_clips(
     clips: ClipSet,
     rows: NDArray[Any],
     *,
-    batch_size: int = 32,
+    batch_size: int = 64,
     device: torch.device | None = None,
+    embed: bool = False,
 ) -> NDArray[np.float32]:
-    """Mean probability of each clip over all its non-overlapping chunks, (n_rows, n_classes), rows summing to 1."""
+    """Mean over all non-overlapping chunks of each clip: of the probabilities, or of the embeddings.
+
+    Returns
+    -------
+    (n_rows, n_classes) or (n_rows, embedding_size) ndarray of float32
+        Rows of probabilities sum to 1.
+    """
     where = device or torch.device("cpu")
     front = LogMelFrontEnd().to(where)
     model = model.to(where).eval()
-    out = np.zeros((len(rows), clips.n_classes), dtype=np.float32)
+    out = np.zeros((len(rows), model.embedding_size if embed else clips.n_classes), dtype=np.float32)
+    waiting: list[NDArray[np.float32]] = []
+    owner: list[int] = []
+
+    def flush(everything: bool) -> None:
+        while len(owner) >= (1 if everything else batch_size):
+            part = torch.from_numpy(np.stack(waiting[:batch_size])).to(where)
+            values = (model.embed(front(part)) if embed else model(front(part))).float().cpu().numpy()
+            np.add.at(out, owner[:batch_size], values)
+            del waiting[:batch_size], owner[:batch_size]
+
+    count = np.zeros(len(rows), dtype=np.float32)
     with torch.no_grad():
         for i, row in enumerate(rows):
-            chunks = torch.from_numpy(np.ascontiguousarray(all_chunks(clips.signal(int(row))))).to(where)
-            parts = [model(front(part)) for part in chunks.split(batch_size)]
-            out[i] = torch.cat(parts).float().mean(dim=0).cpu().numpy()
-    return out / out.sum(axis=1, keepdims=True)
+            chunks = all_chunks(clips.signal(int(row)))
+            count[i] = len(chunks)
+            waiting.extend(chunks)
+            owner.extend([i] * len(chunks))
+            flush(False)
+        flush(True)
+    out /= count[:, None]
+    return out if embed else out / out.sum(axis=1, keepdims=True)
 
 
 def _optimiser(model: ShortChunkCNN, schedule: Schedule, stage: int) -> torch.optim.Optimizer:
