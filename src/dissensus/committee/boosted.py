@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from dissensus._threads import thread_budget
-from dissensus.committee._labels import as_classes, encode
+from dissensus.committee._rows import as_classes, distinct_rows, encode
 from dissensus.errors import ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
@@ -105,7 +105,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     def _boost(self, X: NDArray[Any], y: NDArray[Any], classes: NDArray[Any], sample_weight: ArrayLike | None) -> Self:
         self._start(classes)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        self.booster_ = self._grow(X, encode(y, self.classes_), weight, self.n_rounds)
+        X, index, weight = distinct_rows(X, encode(y, classes), weight)
+        if len(X) == 0:
+            raise ParameterError("no sample has a positive weight")
+        self.booster_ = self._grow(X, index, weight, self.n_rounds)
         return self
 
     def partial_fit(
@@ -227,7 +230,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class; the earliest one on ties."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 def booster_to_bytes(booster: Any) -> bytes:

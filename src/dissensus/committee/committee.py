@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_features, check_count
-from dissensus.committee._labels import as_classes, encode
+from dissensus.committee._rows import as_classes, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.folds import group_folds
 from dissensus.committee.member import KINDS, make_member

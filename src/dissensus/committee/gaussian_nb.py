@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from dissensus.committee._labels import as_classes, encode
+from dissensus.committee._rows import as_classes, encode
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -191,7 +191,8 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class; the earliest one on ties."""
-        return self.classes_[self.predict_joint_log_proba(X).argmax(axis=1)]
+        best = self.predict_joint_log_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
 
 def _weighted_variance(X: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

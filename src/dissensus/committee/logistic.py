@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from dissensus._backend import resolve
-from dissensus.committee._labels import as_classes, encode, one_hot
+from dissensus.committee._rows import as_classes, distinct_rows, encode, one_hot
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -109,11 +109,14 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
     ) -> Self:
         if self.max_iter < 1 or self.alpha < 0:
             raise ParameterError(f"max_iter={self.max_iter} and alpha={self.alpha}: need at least 1 and 0")
-        self._start(X, classes)
-        index = encode(y, self.classes_)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X, index, weight = distinct_rows(X, encode(y, classes), weight)
+        if len(X) == 0:
+            raise ParameterError("no sample has a positive weight")
+        self._start(X, classes)
+        weight = weight / weight.max()  # the objective stays the same, and no step is longer than eta0 times a row
         rng = check_random_state(self.random_state)
-        total = max(float(weight.sum()), 1e-300)
+        total = float(weight.sum())
         best, patience = np.inf, 0
         for sweep in range(self.max_iter):
             loss = self._sweep(X, index, weight, rng.permutation(len(X)), average=sweep > 0) / total
@@ -127,7 +130,10 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """One pass over a batch, in its order. The first call names all ``classes``; a batch may lack any of them."""
+        """One pass over a batch, in its order. The first call names all ``classes``; a batch may lack any of them.
+
+        A row of weight above 1 is taken in several steps of at most weight 1.
+        """
         first = not hasattr(self, "classes_")
         rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=first)
         if first and classes is None:
@@ -139,7 +145,9 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
                 f"classes={np.asarray(classes).tolist()} differ from the first call's {self.classes_.tolist()}"
             )
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
-        self._sweep(rows, encode(labels, self.classes_), weight, np.arange(len(rows)), average=False)
+        times = np.maximum(np.ceil(weight), 1.0)
+        order = np.repeat(np.arange(len(rows)), times.astype(np.int64))
+        self._sweep(rows, encode(labels, self.classes_), weight / times, order, average=False)
         return self
 
     def _start(self, X: NDArray[Any], classes: NDArray[Any]) -> None:
@@ -238,4 +246,5 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class; the earliest one on ties."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus.committee._labels import encode
+from dissensus.committee._rows import encode
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
 from dissensus.errors import ParameterError

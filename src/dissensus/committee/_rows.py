@@ -1,4 +1,4 @@
-"""Labels to class indices by a fixed order of classes, and weighted one-hot targets."""
+"""Labels to class indices by a fixed order of classes, and rows in an order that only their contents decide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import LabelError
 
-__all__ = ["as_classes", "encode", "one_hot"]
+__all__ = ["as_classes", "distinct_rows", "encode", "one_hot"]
 
 
 def as_classes(classes: ArrayLike) -> NDArray[Any]:
@@ -57,3 +57,23 @@ def one_hot(index: NDArray[np.int64], n_classes: int, dtype: Any = np.float64) -
     out = np.zeros((len(index), n_classes), dtype=dtype)
     out[np.arange(len(index)), index] = 1.0
     return out
+
+
+def distinct_rows(
+    X: NDArray[Any], index: NDArray[np.int64], weight: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
+    """Merge equal rows of equal class, adding their weights; drop rows without weight; sort by contents.
+
+    What is learnt from the result depends neither on the order of the rows nor on whether a row was repeated or weighted.
+    Bit patterns are compared, so 0.0 and -0.0 differ.
+    """
+    kept = np.flatnonzero(weight > 0)
+    rows, index, weight = np.ascontiguousarray(X[kept]), index[kept], weight[kept]
+    if len(rows) == 0:
+        return rows, index, weight
+    packed = np.empty((len(rows), rows.shape[1] * rows.itemsize + 8), dtype=np.uint8)
+    packed[:, :-8] = rows.view(np.uint8)
+    packed[:, -8:] = index.astype(">i8").view(np.uint8).reshape(-1, 8)
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return rows[first], index[first], np.bincount(inverse.reshape(-1), weights=weight).astype(np.float64)
