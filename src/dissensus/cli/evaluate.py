@@ -1,9 +1,182 @@
-"""``dissensus evaluate``."""
+"""``dissensus evaluate``: learning curves of personalised committees, on real listeners or made-up ones."""
 
 from __future__ import annotations
 
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from dissensus.datasets import Dataset
+    from dissensus.evaluation.grid import Evaluation
+    from dissensus.evaluation.protocol import Protocol
+
+_HELP = """Personalise a committee for every listener of a data set, score it on tracks held out, and report.
+
+The listeners are the sample: scores are averaged over a listener's repeats (splits) first, intervals are bootstrapped over
+listeners, strategies are compared listener by listener. One split a listener and repeat serves all strategies, members and
+updates. Finished work is kept under OUT/parts: a run that was killed continues where it was, and more `--repeats` are added
+to those that are there.
+
+Written to OUT: **scores.parquet** (one row a listener, repeat, strategy, update, member and round; round -1 is before any
+answer), **summary.json** and **summary.txt** (intervals, the null of permuted answers, paired comparisons),
+**learning_curves.png** and **.svg**, **splits.json**, and under **details/** the queries and the runs with permuted answers.
+
+Data sets: **trompa** (`--data` a folder of TROMPA-MER), **synthetic** (listeners with boundaries of their own, made on the
+spot; `--personal` says how far apart they are), **table** (`--data` a folder or file; see `dissensus.datasets.table`).
+
+Examples:
+
+- `dissensus evaluate synthetic --listeners 8 --repeats 4 --out results/`
+
+- `dissensus evaluate trompa --data DIR --members gnb,sgd,xgb --strategies mc,hc,mix,rand --rounds 15 --queries 4 --balanced
+--repeats 20 --update replay,incremental --out results/`
+
+- `dissensus evaluate trompa --data DIR --protocol trompa2022 --out paper/` (as published, with its faults, labelled paper)
+"""
+
+
+class DataName(StrEnum):
+    """Where the listeners come from."""
+
+    trompa = "trompa"
+    synthetic = "synthetic"
+    table = "table"
+
+
+class ProtocolName(StrEnum):
+    """Names of the protocols."""
+
+    sound = "sound"
+    ismir2021 = "ismir2021"
+    trompa2022 = "trompa2022"
+
+
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
+    app.command("evaluate", help=_HELP)(_evaluate)
+
+
+def _evaluate(
+    data_set: Annotated[DataName, typer.Argument(metavar="DATASET", help="trompa, synthetic or table.")],
+    data: Annotated[Path | None, typer.Option(help="Folder (or file) of the data set.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    protocol: Annotated[
+        ProtocolName, typer.Option(help="The sound protocol, or a published one with its faults.")
+    ] = ProtocolName.sound,
+    members: Annotated[str | None, typer.Option(help="Kinds of members, of gnb,sgd,xgb.")] = None,
+    strategies: Annotated[str | None, typer.Option(help="Of mc,hc,mix,rand,rand-balanced.")] = None,
+    update: Annotated[str | None, typer.Option(help="Of replay,incremental.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of questions.")] = None,
+    queries: Annotated[int | None, typer.Option(min=1, help="Tracks asked in a round.")] = None,
+    balanced: Annotated[
+        bool | None, typer.Option("--balanced/--plain", help="Balance queries over the predicted classes.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Splits of each listener.")] = None,
+    null_repeats: Annotated[int | None, typer.Option(min=0, help="Of these, run again with permuted answers.")] = None,
+    test_share: Annotated[float | None, typer.Option(help="Share of a listener's tracks held out.")] = None,
+    min_tracks: Annotated[int | None, typer.Option(min=2, help="Listeners with fewer tracks are left out.")] = None,
+    n0: Annotated[float | None, typer.Option(help="Weight of the rehearsal buffer, in own answers.")] = None,
+    listeners: Annotated[int | None, typer.Option(min=1, help="Evaluate only so many listeners.")] = None,
+    snapshot: Annotated[str, typer.Option(help="trompa: which snapshot.")] = "2022-03-07",
+    personal: Annotated[float, typer.Option(min=0.0, help="synthetic: spread of the listeners' boundaries.")] = 0.8,
+    seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+) -> None:
+    from dataclasses import replace
+
+    from dissensus.evaluation.protocol import PROTOCOLS
+
+    given = {
+        "kinds": _split(members),
+        "strategies": _split(strategies),
+        "updates": _split(update),
+        "rounds": rounds,
+        "queries": queries,
+        "balanced": balanced,
+        "repeats": repeats,
+        "null_repeats": null_repeats,
+        "test_share": test_share,
+        "min_tracks": min_tracks,
+        "n0": n0,
+        "seed": seed,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = replace(PROTOCOLS[protocol.value], **changes)
+    _run(_load(data_set, data, snapshot, personal, listeners, seed), settings, out, jobs or _cores(), listeners)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load(
+    name: DataName, data: Path | None, snapshot: str, personal: float, listeners: int | None, seed: int
+) -> Dataset:
+    if name is DataName.synthetic:
+        from dissensus.datasets.synthetic import Panel, latent_listeners
+
+        panel = Panel(tracks_per_listener=100, rho=personal, n_rated=400)
+        return latent_listeners(700, listeners or 40, panel=panel, seed=seed)
+    if data is None:
+        raise typer.BadParameter(f"{name.value} needs the place of its files", param_hint="--data")
+    if name is DataName.trompa:
+        from dissensus.datasets import trompa
+
+        return trompa.load(data, snapshot)
+    from dissensus.datasets import table
+
+    return table.load(data)
+
+
+def _run(dataset: Dataset, protocol: Protocol, out: Path, jobs: int, limit: int | None) -> None:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from dissensus.errors import ParameterError
+    from dissensus.evaluation.grid import run_evaluation
+
+    able = dataset.annotations.listeners(min_tracks=protocol.min_tracks).tolist()
+    if limit is not None and not able:
+        raise ParameterError(f"no listener of {dataset.name} has {protocol.min_tracks} tracks; lower --min-tracks")
+    chosen = None if limit is None else able[:limit]
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=console) as bar:
+        units = bar.add_task("listeners x splits", total=None)
+        result = run_evaluation(
+            dataset,
+            protocol,
+            out=out,
+            jobs=jobs,
+            listeners=chosen,
+            progress=lambda done, total: bar.update(units, completed=done, total=total),
+        )
+    typer.echo(str(result))
+    _draw(result, protocol, out)
+
+
+def _draw(result: Evaluation, protocol: Protocol, out: Path) -> None:
+    from dissensus.errors import MissingDependencyError
+    from dissensus.evaluation.figures import learning_curves
+
+    typer.echo(f"\nTable: {out / 'scores.parquet'}   Summary: {out / 'summary.json'}")
+    try:
+        for path in learning_curves(result.scores, protocol, out / "learning_curves"):
+            typer.echo(f"Figure: {path}")
+    except MissingDependencyError as error:
+        typer.echo(f"No figure: {error}")

@@ -1,0 +1,188 @@
+"""Protocols of evaluation: the one that holds, and the published ones with the faults that change their conclusions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from dissensus.errors import ParameterError
+
+__all__ = ["PROTOCOLS", "Protocol"]
+
+STRATEGIES: Final = ("mc", "hc", "mix", "rand", "rand-balanced")
+UPDATES: Final = ("replay", "incremental")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What an evaluation does. The defaults are the ``sound`` protocol.
+
+    Parameters
+    ----------
+    name : str
+        ``"sound"``, or ``"ismir2021"`` and ``"trompa2022"``, which re-state published experiments with their faults and
+        are labelled ``paper`` wherever they are printed.
+    kinds : tuple of str
+        Kinds of members of the committee.
+    strategies : tuple of str
+        ``mc`` machine, ``hc`` human, ``mix`` hybrid consensus, ``rand`` random, ``rand-balanced`` the random control with
+        the class balance of the others.
+    updates : tuple of str
+        ``replay`` and ``incremental``.
+    rounds, queries : int
+        Rounds, and tracks asked in each.
+    balanced : bool
+        Queries balanced over the predicted classes (never for ``rand``).
+    repeats : int
+        Splits of each listener.
+    null_repeats : int
+        Splits that are run once more with the listener's answers permuted among the tracks of the pool.
+    test_share : float
+        Share of a listener's tracks held out.
+    min_tracks : int
+        Listeners with fewer distinct tracks are left out.
+    seed : int
+        Master seed.
+    n_folds : int
+        Members of each kind.
+    n0 : float
+        Weight of the rehearsal buffer of ``replay``, in own labels.
+    shared_split : bool
+        One split for all strategies. False: a split of its own for each (fault T1).
+    crowd : {"others", "everyone", "evaluated"}
+        Whose votes human consensus counts: everybody but the listener; everybody, the listener's own hidden answer
+        included (fault T2); or the evaluated listeners alone, with the own answer.
+    scaling : {"pretrained", "all", "sides"}
+        Standardisation of the features: by the tracks of pre-training; by all tracks of the listener, the test side
+        included; or the pool and the test side each by itself (fault T4).
+    mix : {"mean", "stack"}
+        How machine and human consensus are joined.
+    windows_per_track : int, optional
+        An incremental update gets every window that many times over. Default: 1, and 60 where each track is one row. 60
+        windows of a 30 s clip are what the published updates got; on four rows of weight one boosted trees do not move at
+        all. Replay weighs tracks and needs no such thing.
+    boosting_rounds : int
+        Rounds that an incremental update adds to boosted trees. The published code adds 100; ten show the same collapse
+        in a tenth of the time.
+    """
+
+    name: str = "sound"
+    kinds: tuple[str, ...] = ("gnb", "sgd", "xgb")
+    strategies: tuple[str, ...] = ("mc", "hc", "mix", "rand")
+    updates: tuple[str, ...] = ("replay", "incremental")
+    rounds: int = 15
+    queries: int = 4
+    balanced: bool = True
+    repeats: int = 20
+    null_repeats: int = 2
+    test_share: float = 0.15
+    min_tracks: int = 80
+    seed: int = 0
+    n_folds: int = 5
+    n0: float = 100.0
+    shared_split: bool = True
+    crowd: Literal["others", "everyone", "evaluated"] = "others"
+    scaling: Literal["pretrained", "all", "sides"] = "pretrained"
+    mix: Literal["mean", "stack"] = "mean"
+    windows_per_track: int | None = None
+    boosting_rounds: int = 10
+
+    def __post_init__(self) -> None:
+        for name, values, allowed in (
+            ("strategies", self.strategies, STRATEGIES),
+            ("updates", self.updates, UPDATES),
+        ):
+            if not values or len(set(values)) != len(values):
+                raise ParameterError(f"{name}={values!r}: give one or more, each once")
+            for value in values:
+                if value not in allowed:
+                    raise ParameterError(f"{name}: {value!r} is not one of {', '.join(allowed)}")
+        for name in ("rounds", "queries", "repeats", "min_tracks", "n_folds", "windows_per_track", "boosting_rounds"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ParameterError(f"{name}={getattr(self, name)!r}: must be at least 1")
+        if self.null_repeats < 0:
+            raise ParameterError(f"null_repeats={self.null_repeats!r}: must be 0 or more")
+        if not 0.0 < self.test_share < 1.0:
+            raise ParameterError(f"test_share={self.test_share!r}: must lie between 0 and 1")
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether this re-states a published protocol, faults included."""
+        return self.name != "sound"
+
+    def faults(self) -> list[str]:
+        """The known faults that this protocol reproduces, in words."""
+        found = []
+        if not self.shared_split:
+            found.append("every strategy has a test set of its own")
+        if self.crowd != "others":
+            found.append("human consensus counts the listener's own hidden answer")
+        if self.scaling != "pretrained":
+            found.append("features are standardised with the test side")
+        if self.mix == "stack":
+            found.append("hybrid queries stack the machine and human rows of a track")
+        if self.repeats == 1 and self.is_paper:
+            found.append("one split a listener")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def digest(self, *fingerprints: str) -> str:
+        """A short hash of everything that decides the numbers of one listener and repeat.
+
+        The numbers of repeats are left out: more repeats continue a run, they do not start another.
+        """
+        content = self.as_dict()
+        for name in ("repeats", "null_repeats"):
+            del content[name]
+        text = json.dumps([content, *fingerprints], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_fingerprint() -> str:
+    """SHA-256 of the package's sources that can change a result: a run is not continued with other code."""
+    package = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for room in ("kernels", "features", "committee", "strategies", "personalisation", "evaluation"):
+        for path in sorted((package / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+#: The protocols by name.
+PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
+    {
+        "sound": Protocol(),
+        "ismir2021": Protocol(
+            name="ismir2021",
+            rounds=10,
+            queries=10,
+            balanced=False,
+            repeats=1,
+            null_repeats=0,
+            min_tracks=150,
+            updates=("incremental",),
+            shared_split=False,
+            crowd="everyone",
+            scaling="all",
+            mix="stack",
+            boosting_rounds=100,
+        ),
+        "trompa2022": Protocol(
+            name="trompa2022",
+            repeats=1,
+            null_repeats=0,
+            updates=("incremental",),
+            crowd="evaluated",
+            scaling="sides",
+            boosting_rounds=100,
+        ),
+    }
+)

@@ -1,0 +1,264 @@
+"""One listener and one repeat: ask, answer, update, score, for every strategy and update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus.committee import Committee
+from dissensus.datasets._types import Annotations
+from dissensus.evaluation.pretraining import pretrain_on_crowd
+from dissensus.evaluation.protocol import Protocol
+from dissensus.evaluation.scores import SCORES, track_scores
+from dissensus.evaluation.splits import Split, Splits, child_seed
+from dissensus.evaluation.table import COMMITTEE
+from dissensus.features.pool import Pool
+from dissensus.personalisation.update import personalise
+from dissensus.strategies.balanced import tie_keys
+from dissensus.strategies.consensus import human_consensus, select
+
+__all__ = ["Task", "UnitResult", "Workplace", "run_unit"]
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One unit of work."""
+
+    listener: str
+    repeat: int
+    permuted: bool = False
+
+
+@dataclass
+class UnitResult:
+    """What one unit gives: columns of the table of scores, and the queries."""
+
+    scores: dict[str, NDArray[Any]]
+    queries: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Workplace:
+    """What the units of one evaluation share; nothing in it is changed.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        What to do.
+    pool : Pool
+        Features of all tracks.
+    annotations : Annotations
+        One labelled row a listener and track.
+    committee : Committee, optional
+        Pre-trained on tracks that nobody rated; None: each split trains its own on the other listeners' votes.
+    splits : dict of str to Splits
+        By strategy; the same object under every key unless the protocol gives each strategy its own.
+    proba : (n_members, n_tracks, n_classes) ndarray of float32, optional
+        The pre-trained committee's probabilities for all tracks of the pool; None where features are standardised
+        a listener, which makes them differ.
+    listeners : tuple
+        Ids of those evaluated.
+    """
+
+    protocol: Protocol
+    pool: Pool
+    annotations: Annotations
+    committee: Committee | None
+    splits: Mapping[str, Splits]
+    proba: NDArray[np.float32] | None
+    listeners: tuple[Any, ...]
+    rows_of_track: list[NDArray[np.int64]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        order = np.argsort(self.pool.groups, kind="stable")
+        bounds = np.cumsum(np.bincount(self.pool.groups, minlength=self.pool.n_tracks))[:-1]
+        object.__setattr__(self, "rows_of_track", np.split(order, bounds))
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A listener's tracks in one split: the pool's tracks first, then the held-out ones."""
+
+    track: NDArray[np.int64]
+    n_pool: int
+    label: NDArray[np.int64]
+    answer: NDArray[np.int64]
+    X: NDArray[Any]
+    group: NDArray[np.int64]
+    row_start: NDArray[np.int64]
+    human: NDArray[np.float32]
+    n_raters: NDArray[np.int64]
+    tie_key: NDArray[np.uint64]
+    committee: Committee
+
+    def windows(self, tracks: list[int], times: int) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """Windows of these tracks, ``times`` over, with the answers and the tracks they belong to."""
+        rows = np.concatenate([np.arange(self.row_start[i], self.row_start[i + 1]) for i in tracks])
+        rows = np.repeat(rows, times) if times > 1 else rows
+        return self.X[rows], self.answer[self.group[rows]], self.group[rows]
+
+
+def _crowd(place: Workplace, listener: Any, pool_tracks: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Other people's votes on the tracks that may be asked; nobody's vote on a held-out track comes in."""
+    votes = place.annotations
+    keep = np.ones(len(votes), dtype=bool)
+    if place.protocol.crowd == "evaluated":
+        keep = np.isin(votes.listener_id, place.listeners)
+    elif place.protocol.crowd == "others":
+        keep = votes.listener_id != listener
+    position = np.full(place.pool.n_tracks, -1, dtype=np.int64)
+    position[pool_tracks] = np.arange(len(pool_tracks))
+    at = position[place.pool.index_of(votes.track_id[keep])]
+    return human_consensus(
+        at[at >= 0],
+        votes.label[keep][at >= 0],
+        n_tracks=len(pool_tracks),
+        n_classes=len(votes.classes),
+        prior=1.0 if place.protocol.crowd == "others" else 0.0,
+    )
+
+
+def _standardised(X: NDArray[Any], by: NDArray[Any], committee: Committee) -> NDArray[Any]:
+    """Features that the committee's own scaler turns into z-scores by the rows ``by``."""
+    assert committee.scaler_ is not None
+    mean, scale = committee.scaler_
+    spread = by.std(axis=0)
+    z = (X - by.mean(axis=0)) / np.where(spread > 1e-12, spread, np.inf)
+    return np.asarray(z * scale + mean, dtype=X.dtype)
+
+
+def _lay_out(place: Workplace, task: Task, listener: Any, split: Split) -> _Table:
+    own = place.annotations.of(listener)
+    label_of = dict(zip(own.track_id.tolist(), own.label.tolist(), strict=True))
+    ids = [*split.pool, *split.test]
+    track = place.pool.index_of(ids)
+    n_pool = len(split.pool)
+    label = np.array([label_of[i] for i in ids], dtype=np.int64)
+    answer = label.copy()
+    if task.permuted:
+        rng = np.random.default_rng(child_seed(place.protocol.seed, task.listener, task.repeat, "permute"))
+        answer[:n_pool] = rng.permutation(answer[:n_pool])
+    committee = place.committee
+    if committee is None:
+        committee = pretrain_on_crowd(place.pool, place.annotations, listener, track[n_pool:], place.protocol)
+    rows = [place.rows_of_track[i] for i in track]
+    length = np.array([len(r) for r in rows])
+    X = place.pool.X[np.concatenate(rows)]
+    group = np.repeat(np.arange(len(track)), length)
+    if place.protocol.scaling == "all":
+        X = _standardised(X, X, committee)
+    elif place.protocol.scaling == "sides":
+        side = group < n_pool
+        X[side], X[~side] = (_standardised(X[s], X[s], committee) for s in (side, ~side))
+    human, n_raters = _crowd(place, listener, track[:n_pool])
+    starts = np.concatenate([[0], np.cumsum(length)])
+    keys = tie_keys(ids[:n_pool], child_seed(place.protocol.seed, task.listener, task.repeat, "ties"))
+    return _Table(track, n_pool, label, answer, X, group, starts, human, n_raters, keys, committee)
+
+
+def _by_kind(proba: NDArray[np.float32], kinds: tuple[str, ...], names: list[str]) -> NDArray[np.float32]:
+    """Mean probabilities of the members of each kind, and of the whole committee last."""
+    of = np.array(kinds)
+    means = [proba[of == name].mean(axis=0) for name in names[:-1]]
+    return np.stack([*means, proba.mean(axis=0)])
+
+
+def _select(
+    table: _Table, proba: NDArray[np.float32], asked: list[int], strategy: str, protocol: Protocol
+) -> list[int]:
+    """Positions of the tracks to ask next."""
+    exclude = np.array(asked, dtype=np.int64)
+    k = min(protocol.queries, table.n_pool - len(asked))
+    name = "rand" if strategy == "rand-balanced" else strategy
+    selection = select(
+        name,
+        k,
+        machine=proba[:, : table.n_pool].mean(axis=0),
+        human=table.human,
+        n_raters=table.n_raters,
+        balanced=strategy == "rand-balanced" or (protocol.balanced and strategy != "rand"),
+        mix=protocol.mix,
+        exclude=exclude,
+        random_state=table.tie_key,
+    )
+    return [int(i) for i in selection.index]
+
+
+def _updated(
+    committee: Committee, table: _Table, asked: list[int], new: list[int], update: str, protocol: Protocol, seed: int
+) -> Committee:
+    tracks, times = (asked, 1) if update == "replay" else (new, protocol.windows_per_track or 1)
+    X, index, groups = table.windows(tracks, times)
+    y = np.asarray(committee.classes_)[index]
+    return personalise(committee, X, y, groups, update=update, n0=protocol.n0, n_new=len(new), random_state=seed)
+
+
+def run_unit(place: Workplace, task: Task) -> UnitResult:
+    """Run every strategy and update of one listener and repeat.
+
+    Parameters
+    ----------
+    place : Workplace
+        What is shared.
+    task : Task
+        Which listener, which repeat, own or permuted answers.
+
+    Returns
+    -------
+    UnitResult
+        Depends on the master seed, the listener, the repeat and the data alone.
+    """
+    protocol = place.protocol
+    listener = next(i for i in place.listeners if str(i) == task.listener)
+    kinds = tuple(kind for kind in protocol.kinds for _ in range(protocol.n_folds))
+    names = [*protocol.kinds, COMMITTEE]
+    out: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "member", "round", "n_labels", *SCORES)}
+    log: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "round", "rank", "track_id", "n_raters")}
+    laid: dict[Split, _Table] = {}
+    for strategy in protocol.strategies:
+        split = place.splits[strategy].of(task.listener, task.repeat)
+        table = laid.get(split) or laid.setdefault(split, _lay_out(place, task, listener, split))
+        if place.proba is None:
+            start = table.committee.predict_proba(table.X, table.group)
+        else:
+            start = np.ascontiguousarray(place.proba[:, table.track])
+        for update in protocol.updates:
+            committee, proba, asked = table.committee, start, list[int]()
+            heard, answered = [_by_kind(proba[:, table.n_pool :], kinds, names)], [0]
+            for number in range(protocol.rounds):
+                if len(asked) == table.n_pool:
+                    break
+                new = _select(table, proba, asked, strategy, protocol)
+                asked += new
+                committee = _updated(committee, table, asked, new, update, protocol, _seed(protocol, task, "update"))
+                proba = committee.predict_proba(table.X, table.group)
+                heard.append(_by_kind(proba[:, table.n_pool :], kinds, names))
+                answered.append(len(asked))
+                for rank, i in enumerate(new):
+                    row = (strategy, update, number, rank, str(place.pool.track_ids[table.track[i]]), table.n_raters[i])
+                    for column, value in zip(log.values(), row, strict=True):
+                        column.append(value)
+            scores = track_scores(np.stack(heard), table.label[table.n_pool :])
+            n_rounds, n_names = len(heard), len(names)
+            out["strategy"] += [strategy] * (n_rounds * n_names)
+            out["update"] += [update] * (n_rounds * n_names)
+            out["member"] += names * n_rounds
+            out["round"] += np.repeat(np.arange(n_rounds) - 1, n_names).tolist()
+            out["n_labels"] += np.repeat(answered, n_names).tolist()
+            for name in SCORES:
+                out[name] += scores[name].ravel().tolist()
+    return UnitResult(_columns(task, out), _columns(task, log))
+
+
+def _seed(protocol: Protocol, task: Task, *purpose: str | int) -> int:
+    return int(child_seed(protocol.seed, task.listener, task.repeat, *purpose).generate_state(1)[0])
+
+
+def _columns(task: Task, named: Mapping[str, list[Any]]) -> dict[str, NDArray[Any]]:
+    n = len(next(iter(named.values())))
+    head = {"listener": np.full(n, task.listener), "repeat": np.full(n, task.repeat, dtype=np.int64)}
+    return head | {name: np.array(values) for name, values in named.items()}
