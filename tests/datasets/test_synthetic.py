@@ -244,7 +244,7 @@ def test_latent_listeners_has_the_shape_of_the_benchmark():
         (lambda: Panel(rho=-1), "rho"),
         (lambda: Panel(flip=2), "flip"),
         (lambda: Panel(tracks_per_listener=0), "tracks_per_listener"),
-        (lambda: synthetic.make(10, 1, features=None), "60 by each listener"),
+        (lambda: synthetic.make(10, 1, panel=Panel(), features=None), "60 by each listener"),
         (lambda: synthetic.make(0, 1), "n_clips"),
         (lambda: synthetic.make(10, 0), "n_listeners"),
         (lambda: synthetic.latent_listeners(noise=-1), "noise"),

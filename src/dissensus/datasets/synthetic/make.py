@@ -83,7 +83,7 @@ def make(
     music : Music, optional
         Length, rate, synthesiser settings.
     panel : Panel, optional
-        How much and how personally people annotate.
+        How much and how personally people annotate. Default: ``Panel()`` with at most 60 % of the clips a listener.
     features : callable, optional
         ``(signal, sr) → (n_windows, n_features)`` for each clip. None: no features, and nothing is rendered yet.
     seed : int
@@ -114,7 +114,8 @@ def make(
     """
     check_count(n_clips, "n_clips")
     check_count(n_listeners, "n_listeners")
-    music, panel = music or Music(), panel or Panel()
+    music = music or Music()
+    panel = panel or Panel(tracks_per_listener=max(1, min(60, round(0.6 * n_clips))))
     latent = draw_latent(n_clips, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,))))
     ids = np.array([f"clip-{i:04d}" for i in range(n_clips)])
     annotations, people = annotate(latent, ids, n_listeners, panel=panel, seed=seed)
