@@ -130,7 +130,8 @@ def make(
     table = {"arousal": latent[:, 0], "valence": latent[:, 1], "setting": names_of[clips.setting]}
     table |= {f"cue_{name}": values for name, values in clips.cues.items()}
     weak = quadrant(latent[:, 0], latent[:, 1])
-    source = f"made by dissensus.datasets.synthetic.make(n_clips={n_clips}, n_listeners={n_listeners}, seed={seed})"
+    sound = f"Music({music.duration_s!r}, {music.sr}, {tuple(names_of.tolist())}, {music.cue_noise!r})"
+    source = f"made by dissensus.datasets.synthetic.make({n_clips}, {n_listeners}, music={sound}, {panel=}, {seed=})"
     return SyntheticDataset("synthetic music", pool, annotations, weak, table, source, latent, people, clips)
 
 
