@@ -8,7 +8,8 @@ any other layout costs one copy. Results do not depend on ``n_threads``.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +33,8 @@ __all__ = [
 _MEASURES = {"consensus_entropy": 0, "mean_kl": 1, "mutual_information": 1, "margin": 2}
 
 
-class Top(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Top:
     """The best tracks, best first."""
 
     index: NDArray[np.int64]
@@ -46,9 +48,7 @@ def _per_track(
     weight = as_member_weight(member_weight, rows.shape[0])
     run = _backend.resolve(kernel, backend)
     out = np.empty(rows.shape[1], np.float32)
-    run_blocks(
-        lambda start, stop: run(rows, weight, start, stop, out), len(out), n_threads=resolve_threads(n_threads)
-    )
+    run_blocks(lambda start, stop: run(rows, weight, start, stop, out), len(out), n_threads=resolve_threads(n_threads))
     return out
 
 

@@ -31,7 +31,7 @@ def _mean_member(rows: Floats, weight: Floats) -> Floats:
     """Weighted mean over members, scaled to sum to one; NaN where it is no distribution."""
     total = _sum_in_order(weight[:, None, None] * rows) / _sum_in_order(weight)
     total = np.where((total < 0).any(axis=1, keepdims=True), np.nan, total)
-    return total / _sum_in_order(total.T)[:, None]  # type: ignore[no-any-return]
+    return total / _sum_in_order(total.T)[:, None]
 
 
 def _consensus_entropy(rows: Floats, weight: Floats) -> Floats:
