@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 #: Modules of this package; each has ``register(app)``, which adds its verb.
-VERBS = ("demo", "synth", "evaluate")
+VERBS = ("demo", "synth", "evaluate", "pretrain", "export")
 
 DEBUG = {"on": False}
 

@@ -1,0 +1,90 @@
+"""``dissensus export``: trained networks to ONNX."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from dissensus.errors import MissingDependencyError, ParameterError
+
+
+class Form(StrEnum):
+    """What the exported model takes."""
+
+    log_mel = "log_mel"
+    signal = "signal"
+
+
+def export(
+    models: Path = typer.Argument(..., help="A folder with member*.safetensors, or one such file."),
+    out: Path = typer.Option(..., "--out", "-o", help="The ONNX file; members with trunks of their own get -0, -1, …"),
+    form: Form = typer.Option(
+        Form.log_mel, help="log_mel: fed by dissensus.log_mel; signal: waveform in, stands alone."
+    ),
+    int8: bool = typer.Option(False, "--int8", help="Also write a static int8 form and print what it costs and gains."),
+    calibration: int = typer.Option(96, help="Clips of made-up music that int8 is calibrated on."),
+    licence: str = typer.Option("unstated", help="Stored in the file."),
+) -> None:
+    """Write trained members as ONNX files that run without torch, after checking them against torch.
+
+    **Try it:** `dissensus export models/ -o cnn.onnx --int8`
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError("export needs torch and onnx: pip install 'dissensus[train]'") from None
+    from dissensus.committee.training.checkpoint import read_weights
+    from dissensus.committee.training.export import export_onnx
+
+    files = sorted(models.glob("member*.safetensors")) if models.is_dir() else [models]
+    if not files or not files[0].is_file():
+        raise ParameterError(
+            f"{models}: no member*.safetensors here; make them with: dissensus pretrain cnn … -o {models}"
+        )
+    loaded = [read_weights(path) for path in files]
+    networks = [model for model, _ in loaded]
+    first = {k: v for k, v in networks[0].state_dict().items() if not k.startswith("dense2.")}
+    shared = all(
+        n.width == networks[0].width and all(torch.equal(v, n.state_dict()[k]) for k, v in first.items())
+        for n in networks[1:]
+    )
+    groups = [networks] if shared else [[network] for network in networks]
+    for i, members in enumerate(groups):
+        path = out if len(groups) == 1 else out.with_name(f"{out.stem}-{i}{out.suffix}")
+        data_id = str(loaded[i if len(groups) > 1 else 0][1].get("data_id", "unstated"))
+        model = export_onnx(members, path, form=form.value, licence=licence, data_id=data_id)
+        typer.echo(
+            f"{path}: {len(members)} member(s), {path.stat().st_size / 1e6:.1f} MB, largest difference to torch "
+            f"{model.metadata['parity_max_abs']:.1e} in a probability"
+        )
+        if int8:
+            typer.echo(f"{_int8(path, calibration)}")
+
+
+def _int8(path: Path, n_clips: int) -> str:
+    """Quantise one file, calibrated and checked on made-up music of different seeds."""
+    import numpy as np
+
+    from dissensus._chunks import all_chunks
+    from dissensus.committee.cnn import CnnModel
+    from dissensus.committee.training.quantise import quantise
+    from dissensus.datasets.synthetic import SETTINGS
+    from dissensus.evaluation.cnn_study import log_mel_chunks, synthetic_clips
+
+    model = CnnModel.load(path)
+    train, _ = synthetic_clips(n_clips, settings=tuple(SETTINGS), seed=101, duration_s=5.0)
+    check, _ = synthetic_clips(3 * n_clips, settings=tuple(SETTINGS), seed=202, duration_s=5.0)
+    tracks = np.repeat(np.arange(len(check)), [len(all_chunks(check.signal(i))) for i in range(len(check))])
+    target = path.with_name(f"{path.stem}.int8{path.suffix}")
+    cost = quantise(
+        model, path.read_bytes(), target, calibration=log_mel_chunks(train), check=log_mel_chunks(check),
+        check_tracks=tracks, check_labels=check.target.argmax(axis=1),
+    )  # fmt: skip
+    return f"{target}: {cost}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command()(export)
