@@ -1,0 +1,266 @@
+"""One listener's model: the crowd without them, their answers, and nothing else. Immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus.errors import ParameterError
+from dissensus.personalisation.crowd_prior import CrowdBelief
+from dissensus.personalisation.decision import EXPONENT, decide
+from dissensus.personalisation.map_logistic import centred_log, fit_map_logistic, map_predict
+from dissensus.personalisation.personal_kernel import PersonalKernel
+from dissensus.personalisation.residual import (
+    LogisticFit,
+    fit_logistic_gp,
+    fit_residual_gp,
+    loo_logistic_gp,
+    loo_residual_gp,
+)
+from dissensus.personalisation.stack import STACK_PRIOR, stack_proba, stack_weights
+
+__all__ = ["MODELS", "PersonalModel", "Prior"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: ``"logistic"``: one logistic Gaussian process. ``"residual"``: a Gaussian process on probabilities. ``"map"``:
+#: a logistic regression on the crowd's opinion. ``"geometric"``: the geometric mean of the last two.
+MODELS: Final = ("logistic", "residual", "map", "geometric")
+
+_FLOOR = 0.01
+_OPINION_PENALTY = 15.0
+_BIAS_PENALTY = 10.0
+_N_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What a personal model starts from.
+
+    Attributes
+    ----------
+    belief : CrowdBelief
+        The crowd without the listener.
+    kernel : PersonalKernel
+        Which tracks an answer speaks for.
+    classes : (n_classes,) ndarray
+        Labels by class index.
+    model : str
+        One of :data:`MODELS`.
+    stack_prior : tuple of float
+        Shares of no, half and full personal shift before any answer.
+    """
+
+    belief: CrowdBelief
+    kernel: PersonalKernel
+    classes: NDArray[Any]
+    model: str = "logistic"
+    stack_prior: tuple[float, ...] = STACK_PRIOR
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ParameterError(f"model={self.model!r}; choose one of {', '.join(map(repr, MODELS))}")
+
+    @cached_property
+    def log_proba(self) -> Floats:
+        """``(n_tracks, n_classes)`` log of the crowd's probabilities."""
+        return np.log(self.belief.proba)
+
+    @cached_property
+    def diagonal(self) -> Floats:
+        """``(n_tracks,)`` prior variance of each track's shift."""
+        return self.kernel.diagonal()
+
+
+class PersonalModel:
+    """Probabilities of every track for one listener after a set of answers.
+
+    A function of the set alone: the order of answers does not matter, and a model without an answer is the model that
+    never had it. Obeys the protocol :class:`~dissensus.personalisation.learner.Learner`.
+
+    Parameters
+    ----------
+    prior : Prior
+        The crowd's belief and the personal kernel.
+    answers : mapping of int to int, optional
+        Track index -> class index.
+
+    Attributes
+    ----------
+    answers : dict of int to int
+        As given, by track.
+    stack_weight : (3,) ndarray
+        Weight of the crowd, of half and of all of the personal shift.
+    """
+
+    informed = True
+
+    def __init__(self, prior: Prior, answers: Mapping[int, int] | None = None) -> None:
+        self.prior = prior
+        self.answers = {} if answers is None else dict(sorted((int(t), int(c)) for t, c in answers.items()))
+        self.track: Ints = np.fromiter(self.answers.keys(), dtype=np.int64, count=len(self.answers))
+        self.label: Ints = np.fromiter(self.answers.values(), dtype=np.int64, count=len(self.answers))
+        n_tracks, n_classes = prior.belief.proba.shape
+        for name, values, limit in (("track", self.track, n_tracks), ("class", self.label, n_classes)):
+            if len(values) and not (values.min() >= 0 and values.max() < limit):
+                raise ParameterError(f"answers hold {name} {values.min()}..{values.max()}; allowed are 0..{limit - 1}")
+        self._fit()
+
+    def _fit(self) -> None:
+        prior = self.prior
+        proba = prior.belief.proba[self.track]
+        log_proba = np.log(proba)
+        self._columns = prior.kernel.columns(self.track)
+        kernel = self._columns[:, self.track] + 1e-9 * np.eye(len(self.track))
+        self._logistic: LogisticFit | None = None
+        self._residual: Floats | None = None
+        self._map: Floats | None = None
+        held_out = np.zeros_like(log_proba)
+        if len(self.track) == 0:
+            pass
+        elif prior.model == "logistic":
+            self._logistic = fit_logistic_gp(kernel, log_proba, self.label)
+            held_out = loo_logistic_gp(self._logistic, kernel, log_proba)
+        else:
+            share = 0.5 if prior.model == "geometric" else 1.0
+            if prior.model != "map":
+                self._residual = fit_residual_gp(kernel, proba, self.label)
+                shifted = _floored(loo_residual_gp(kernel, proba, self.label))
+                held_out += share * (np.log(shifted) - log_proba)
+            if prior.model != "residual":
+                self._map, folded = self._fit_map(proba)
+                held_out += share * (np.log(folded) - log_proba)
+        self.stack_weight = stack_weights(log_proba, held_out, self.label, prior=prior.stack_prior)
+
+    def _fit_map(self, proba: Floats) -> tuple[Floats, Floats]:
+        """Weights from all answers, and each answer's probabilities from the folds without it."""
+        inputs, n_classes = centred_log(proba), proba.shape[1]
+        fold = _folds(self.track)
+        keep = np.vstack([np.ones(len(fold)), [(fold != k).astype(np.float64) for k in range(_N_FOLDS)]])
+        mean = np.vstack([np.eye(n_classes), np.zeros(n_classes)])
+        penalty = np.append(np.full(n_classes, _OPINION_PENALTY), _BIAS_PENALTY)
+        weight = fit_map_logistic(inputs, self.label, keep, prior_mean=mean, penalty=penalty)
+        every = map_predict(inputs, weight[1:])
+        return weight[0], every[fold, np.arange(len(fold))]
+
+    def _shift(self) -> Floats:
+        """``(n_tracks, n_classes)`` personal shift of the log probabilities, up to a constant in each row."""
+        proba = self.prior.belief.proba
+        if self._logistic is not None:
+            moved: Floats = self._columns.T @ self._logistic.coefficient
+            return moved
+        shift, log_proba = np.zeros_like(proba), self.log_prior
+        share = 0.5 if self._residual is not None and self._map is not None else 1.0
+        if self._residual is not None:
+            shift += share * (np.log(_floored(proba + self._columns.T @ self._residual)) - log_proba)
+        if self._map is not None:
+            shift += share * (np.log(map_predict(centred_log(proba), self._map)) - log_proba)
+        return shift
+
+    @property
+    def log_prior(self) -> Floats:
+        """``(n_tracks, n_classes)`` log of the crowd's probabilities."""
+        return self.prior.log_proba
+
+    @cached_property
+    def proba(self) -> Floats:
+        """``(n_tracks, n_classes)`` how this listener probably hears each track; rows sum to 1. Read-only."""
+        if len(self.track) == 0:
+            out = self.prior.belief.proba.copy()
+        else:
+            out = stack_proba(self.log_prior, self._shift(), self.stack_weight)
+            out /= out.sum(axis=1, keepdims=True)
+        out.setflags(write=False)
+        return out
+
+    def draws(self, tracks: Ints | None = None, *, n_draws: int = 8, random_state: int = 0) -> Floats:
+        """Members of the posterior committee: what the listener may really be like.
+
+        Parameters
+        ----------
+        tracks : (m,) ndarray of int64, optional
+            Default: all.
+        n_draws : int
+            Members; even, they come in pairs around the mode. All tracks share a member's standard normal numbers.
+
+        Returns
+        -------
+        (n_draws, m, n_classes) ndarray
+
+        Raises
+        ------
+        ParameterError
+            The model is not ``"logistic"``: only that one has a posterior of its own.
+        """
+        if self.prior.model != "logistic":
+            raise ParameterError(f"draws need model='logistic'; this one is {self.prior.model!r}")
+        rows = np.arange(len(self.prior.belief.proba)) if tracks is None else np.asarray(tracks, dtype=np.int64)
+        n_classes = self.prior.belief.proba.shape[1]
+        half = np.random.default_rng(random_state).standard_normal((max(n_draws // 2, 1), n_classes))
+        own, cross = self.prior.diagonal[rows], self._columns[:, rows].T
+        if self._logistic is None:
+            covariance = own[:, None, None] * np.eye(n_classes)
+            mode = np.zeros((len(rows), n_classes))
+        else:
+            covariance = self._logistic.covariance(own, cross)
+            mode = cross @ self._logistic.coefficient
+        root = np.linalg.cholesky(covariance + 1e-6 * np.eye(n_classes))
+        spread = np.einsum("tcd,md->mtc", root, np.vstack([half, -half]))
+        return stack_proba(self.log_prior[rows], mode + spread, self.stack_weight)
+
+    def expected_gain(self, tracks: Ints | None = None) -> Floats:
+        """``(m,)`` mutual information in nats between the answer about a track and this listener's model.
+
+        What one answer can teach at most; falls as answers come in.
+        """
+        draws = self.draws(tracks, n_draws=16)
+        mean = draws.mean(axis=0)
+        gain: Floats = (draws * np.log(draws)).sum(axis=2).mean(axis=0) - (mean * np.log(mean)).sum(axis=1)
+        return np.maximum(gain, 0.0)
+
+    def predict(self, *, exponent: float = EXPONENT, frequency: Floats | None = None) -> Ints:
+        """``(n_tracks,)`` class indices by the decision rule (see :func:`~dissensus.personalisation.decision.decide`)."""
+        return decide(self.proba, frequency, exponent=exponent)
+
+    # ---- the protocol of learners ----------------------------------------------------------------------------------
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """``(n_classes,)`` labels by class index."""
+        return self.prior.classes
+
+    def pool_proba(self) -> NDArray[np.float32]:
+        """``(1, n_tracks, n_classes)`` float32: the probabilities, as a committee of one."""
+        return self.proba.astype(np.float32)[None]
+
+    def update(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> PersonalModel:
+        """The model after exactly these answers, refitted from the prior."""
+        return PersonalModel(self.prior, dict(zip(track_index.tolist(), class_index.tolist(), strict=True)))
+
+    def with_answers(self, answers: Mapping[int, int]) -> PersonalModel:
+        """The model with these answers as well; a track answered before gets the new label."""
+        return PersonalModel(self.prior, {**self.answers, **answers})
+
+    def without(self, track: int) -> PersonalModel:
+        """The model had this track never been answered."""
+        return PersonalModel(self.prior, {t: c for t, c in self.answers.items() if t != track})
+
+
+def _floored(proba: Floats) -> Floats:
+    clipped = np.maximum(proba, _FLOOR)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    return clipped
+
+
+def _folds(track: Ints) -> Ints:
+    """Fold of each answer: a function of the set of tracks, not of the order in which they came."""
+    key = (track.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
+    fold = np.empty(len(track), dtype=np.int64)
+    fold[np.lexsort((track, key))] = np.arange(len(track)) % _N_FOLDS
+    return fold
