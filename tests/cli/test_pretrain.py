@@ -9,13 +9,14 @@ from typer.testing import CliRunner
 
 pytest.importorskip("torch", reason="the CNN is trained with the `train` extra")
 
-from dissensus.cli.main import app  # noqa: E402
-from dissensus.committee.cnn import CnnModel  # noqa: E402
-from dissensus.errors import DataFormatError, ParameterError  # noqa: E402
+from dissensus.cli.main import app
+from dissensus.committee.cnn import CnnModel
+from dissensus.errors import DataFormatError, ParameterError
 
 RUN = CliRunner()
 
 
+@pytest.mark.slow
 def test_training_then_export_gives_a_model_that_runs(tmp_path: Path) -> None:
     sizes = ["--width", "2", "--epochs", "2", "--folds", "2", "--batch-size", "8"]
     done = RUN.invoke(
