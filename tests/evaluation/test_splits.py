@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.evaluation.splits import Split, Splits, child_seed
 
+HEAD = {"format": 1, "seed": 0, "test_share": 0.5, "variant": ""}
+
 
 @given(n=st.integers(2, 200), share=st.floats(0.01, 0.99), repeat=st.integers(0, 50))
 def test_a_split_is_a_partition_with_a_track_on_either_side(n: int, share: float, repeat: int) -> None:
@@ -55,7 +57,7 @@ def test_read_back_as_written(tmp_path: Path) -> None:
 def test_a_kept_split_wins_over_a_new_draw_and_refuses_other_tracks(tmp_path: Path) -> None:
     path = tmp_path / "splits.json"
     row = {"listener": "ann", "repeat": 0, "pool": ["a", "b"], "test": ["c"]}
-    path.write_text(json.dumps({"format": 1, "seed": 0, "test_share": 0.5, "variant": "", "splits": [row]}))
+    path.write_text(json.dumps(HEAD | {"splits": [row]}))
     splits = Splits.load(path)
     assert splits.draw("ann", 0, ["c", "b", "a"]) == Split(("a", "b"), ("c",))
     with pytest.raises(ParameterError, match="other tracks"):
@@ -68,10 +70,9 @@ def test_a_kept_split_wins_over_a_new_draw_and_refuses_other_tracks(tmp_path: Pa
         "",
         "[]",
         "{}",
-        '{"format": 2, "seed": 0, "test_share": 0.5, "variant": "", "splits": []}',
-        '{"format": 1, "seed": 0, "test_share": 0.5, "variant": "", "splits": [{"listener": "a"}]}',
-        '{"format": 1, "seed": 0, "test_share": 0.5, "variant": "", "splits": '
-        '[{"listener": "a", "repeat": 0, "pool": ["x", "y"], "test": ["y"]}]}',
+        json.dumps(HEAD | {"format": 2, "splits": []}),
+        json.dumps(HEAD | {"splits": [{"listener": "a"}]}),
+        json.dumps(HEAD | {"splits": [{"listener": "a", "repeat": 0, "pool": ["x", "y"], "test": ["y"]}]}),
     ],
 )
 def test_says_so_when_the_file_is_something_else(tmp_path: Path, text: str) -> None:

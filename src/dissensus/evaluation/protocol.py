@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -146,6 +147,7 @@ class Protocol:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@cache
 def code_fingerprint() -> str:
     """SHA-256 of the package's sources that can change a result: a run is not continued with other code."""
     package = Path(__file__).resolve().parent.parent
