@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from dissensus.committee import Committee
 from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.rehearsal import Rehearsal
 from dissensus.errors import ParameterError
+from dissensus.personalisation.update import personalise
 
 
 @parametrize_with_checks([CnnHead()])
@@ -80,3 +84,26 @@ def test_a_batch_with_one_class_keeps_all_of_them(problem: tuple[np.ndarray, np.
         CnnHead().partial_fit(X, y)
     with pytest.raises(ParameterError, match="differ"):
         head.partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_heads_form_a_committee_that_is_saved_and_personalised(
+    problem: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    X, y = problem
+    labels = np.array(["Q1", "Q2", "Q3", "Q4"])[y]
+    committee = Committee.pretrain(X, labels, np.arange(len(X)) // 2, kinds=("cnn",), n_folds=3)
+    committee.save(tmp_path / "heads.safetensors")
+    again = Committee.load(tmp_path / "heads.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(X), committee.predict_proba(X))
+    turned = np.roll(labels[:30], 7)
+    mine = personalise(again, X[:30], turned, np.arange(30), n0=10.0)
+    chosen = mine.predict_proba(X[:30]).mean(axis=0).argmax(axis=1)
+    before = committee.predict_proba(X[:30]).mean(axis=0).argmax(axis=1)
+    index = np.searchsorted(committee.classes_, turned)
+    assert (chosen == index).mean() > (before == index).mean()
+    without = personalise(again, X[:29], turned[:29], np.arange(29), n0=10.0)
+    shuffled = np.random.default_rng(0).permutation(29)
+    same = personalise(again, X[shuffled], turned[shuffled], shuffled, n0=10.0)
+    np.testing.assert_array_equal(without.predict_proba(X), same.predict_proba(X))
+    cold = Committee.cold_start(["Q1", "Q2", "Q3", "Q4"], X.shape[1], kinds=("cnn",))
+    np.testing.assert_allclose(cold.predict_proba(X[:3]), 0.25)

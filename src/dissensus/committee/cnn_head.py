@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from dissensus.committee._labels import as_classes, encode, one_hot
+from dissensus.committee._rows import as_classes, encode, one_hot
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -95,6 +95,19 @@ class CnnHead(ClassifierMixin, BaseEstimator):
         self._start(X, np.unique(y))
         return self._learn(X, y, sample_weight)
 
+    def fit_classes(self, X: Any, y: Any, classes: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from scratch with the classes and their order given; ``y`` may lack any of them."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
+        self._start(X, as_classes(classes))
+        return self._learn(X, y, sample_weight)
+
+    def know_nothing(self, classes: ArrayLike, n_features: int) -> Self:
+        """Start with zero weights: uniform until told."""
+        self.n_features_in_ = n_features
+        self.n_iter_ = 0
+        self._start(np.ones((1, n_features)), as_classes(classes))
+        return self
+
     def partial_fit(
         self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
@@ -131,15 +144,18 @@ class CnnHead(ClassifierMixin, BaseEstimator):
         bound = cho_factor((rows * (0.5 * share)[:, None]).T @ rows + np.diag(penalty))
         move = np.zeros((rows.shape[1], len(self.classes_)))
         ahead, momentum = move, 1.0
-        for step_number in range(self.max_iter):
-            slope = rows.T @ (share[:, None] * (softmax(start + rows @ ahead, axis=1) - target)) + penalty[:, None] * ahead
+        self.n_iter_ = 0
+        for _ in range(self.max_iter):
+            self.n_iter_ += 1
+            slope = (
+                rows.T @ (share[:, None] * (softmax(start + rows @ ahead, axis=1) - target)) + penalty[:, None] * ahead
+            )
             step = ahead - cho_solve(bound, slope)
             momentum, before = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)), momentum
             ahead, last = step + (before - 1.0) / momentum * (step - move), move
             move = step
             if np.abs(move - last).max() < 1e-7:
                 break
-        self.n_iter_ = step_number + 1
         self.coef_ = self.coef_ + move[:-1].T
         self.intercept_ = self.intercept_ + move[-1]
         return self

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from dissensus.committee.boosted import BoostedTrees
+from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 from dissensus.errors import ParameterError
@@ -68,6 +69,7 @@ KINDS: dict[str, Callable[..., Any]] = {
     "gnb": GaussianNaiveBayes,
     "sgd": LogisticSGD,
     "xgb": BoostedTrees,
+    "cnn": CnnHead,
 }
 
 
@@ -77,7 +79,7 @@ def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
     Parameters
     ----------
     kind : str or estimator
-        ``"gnb"``, ``"sgd"``, ``"xgb"``, or any scikit-learn classifier, which is cloned.
+        ``"gnb"``, ``"sgd"``, ``"xgb"``, ``"cnn"`` (a head on embeddings), or any scikit-learn classifier, which is cloned.
     seed : int
         Its ``random_state``, where it has one.
     """

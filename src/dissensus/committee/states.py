@@ -21,9 +21,10 @@ _ARRAYS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "gnb": {"class_count_": ("f8", ("C",)), "theta_": ("f8", ("C", "F")), "var_": ("f8", ("C", "F"))},
     "sgd": {"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))},
     "xgb": {},
+    "cnn": {"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))},
 }
-_VALUES: dict[str, tuple[str, ...]] = {"gnb": ("epsilon_",), "sgd": ("t_", "eta0_"), "xgb": ("seed_",)}
-_BOOSTERS = ("booster_", "correction_")
+_VALUES: dict[str, tuple[str, ...]] = {"gnb": ("epsilon_",), "sgd": ("t_", "eta0_"), "xgb": ("seed_",), "cnn": ("n_iter_",)}
+_BOOSTERS = ("booster_", "continued_", "correction_")
 
 
 def as_array(value: Any) -> NDArray[Any]:
