@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dissensus._backend import capabilities, warmup
     from dissensus._threads import set_threads
     from dissensus.committee import Committee
-    from dissensus.features import Pool, load_audio
+    from dissensus.features import Pool, load_audio, log_mel
     from dissensus.personalisation import Session
     from dissensus.strategies import (
         consensus_entropy,
@@ -36,6 +36,7 @@ _HOME: dict[str, str] = {
     "consensus_entropy": "strategies",
     "human_consensus": "strategies",
     "load_audio": "features",
+    "log_mel": "features",
     "margin": "strategies",
     "mean_kl": "strategies",
     "mutual_information": "strategies",
@@ -54,6 +55,7 @@ __all__ = [
     "consensus_entropy",
     "human_consensus",
     "load_audio",
+    "log_mel",
     "margin",
     "mean_kl",
     "mutual_information",

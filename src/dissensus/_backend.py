@@ -22,6 +22,7 @@ BACKENDS = ("native", "numba", "reference")
 
 #: Kernel name -> room. A new kernel is one line here.
 ROOMS: dict[str, str] = {
+    "log_mel_frames": "mel",
     "consensus_entropy": "entropy",
     "margin": "entropy",
     "mean_kl": "entropy",

@@ -1,6 +1,20 @@
 """From audio files to a pool of feature windows."""
 
 from dissensus.features.audio import AudioInfo, AudioLimits, audio_info, load_audio, stream_audio, write_audio
+from dissensus.features.mel import MelPlan, MelStream, log_mel, log_mel_batch, mel_filters
 from dissensus.features.pool import Pool
 
-__all__ = ["AudioInfo", "AudioLimits", "Pool", "audio_info", "load_audio", "stream_audio", "write_audio"]
+__all__ = [
+    "AudioInfo",
+    "AudioLimits",
+    "MelPlan",
+    "MelStream",
+    "Pool",
+    "audio_info",
+    "load_audio",
+    "log_mel",
+    "log_mel_batch",
+    "mel_filters",
+    "stream_audio",
+    "write_audio",
+]
