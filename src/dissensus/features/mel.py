@@ -264,6 +264,7 @@ class MelStream:
         if plan.top_db is not None:
             raise ParameterError("top_db needs the whole signal; stream without it")
         self.plan = plan
+        self._backend = backend
         self._kernel: Callable[..., None] = resolve("log_mel_frames", _backend_for(plan.n_fft, backend))
         self._pad = plan.n_fft // 2 if plan.center else 0
         self._kept = np.zeros(0, dtype=np.float32)  # samples from self._origin on
@@ -293,7 +294,7 @@ class MelStream:
     def finish(self) -> NDArray[np.float32]:
         """The frames at the end of the signal. The stream is then used up."""
         if self._done == 0:
-            return self.plan.batch([self._kept])[0] if self._origin == 0 else self._frames(0)
+            return self.plan(self._kept, backend=self._backend)
         n_frames = self.plan.n_frames(self.n_samples)
         self._kept = _padded(self._kept, 0, self._pad, self.plan.pad_mode)
         return self._frames(n_frames)
