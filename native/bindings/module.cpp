@@ -5,9 +5,11 @@ namespace nb = nanobind;
 
 void bind_machine(nb::module_& m);
 void bind_mel(nb::module_& m);
+void bind_query(nb::module_& m);
 
 NB_MODULE(_native, m) {
     m.doc() = "Compiled kernels of dissensus. Call them through dissensus._backend.resolve, not directly.";
     bind_machine(m);
     bind_mel(m);
+    bind_query(m);
 }

@@ -1,0 +1,114 @@
+#include "dissensus/votes.hpp"
+
+#include <cmath>
+
+#include "blocks.hpp"
+
+namespace dissensus {
+namespace {
+
+constexpr std::int64_t kMaxVoteClasses = 255;
+
+void fill_table(std::int64_t n_members, std::int32_t* table) noexcept {
+    table[0] = 0;
+    for (std::int64_t count = 1; count <= n_members; ++count) {
+        const double share = double(count) / double(n_members);
+        table[count] = static_cast<std::int32_t>(std::nearbyint(-share * std::log(share) / kVoteUnit));
+    }
+}
+
+constexpr std::int64_t kCounters = 64 * 256;
+
+// Tracks per block: as many as the counters have room for.
+std::int64_t block_tracks(std::int64_t n_classes) noexcept {
+    const std::int64_t fit = kCounters / n_classes / 64 * 64;
+    return fit < kBlockVotes ? fit : kBlockVotes;
+}
+
+struct Counted {
+    std::uint16_t counts[kCounters];
+    std::int32_t table[kMaxVoters + 1];
+};
+
+// Utilities of one block into out[0..n-1]; how many tracks hold a bad vote.
+std::int64_t block(const Blocks& b, const Votes& votes, std::int64_t start, std::int64_t n, Counted& work,
+                   float* out) noexcept {
+    const std::int64_t stride = block_tracks(votes.n_classes);
+    b.count_votes(votes.data + start, votes.member_stride, votes.n_members, votes.n_classes, n, stride, work.counts);
+    b.vote_sums(work.counts, votes.n_members, votes.n_classes, n, stride, work.table, out);
+    std::uint16_t cast[kBlockVotes];
+    for (std::int64_t i = 0; i < n; ++i) cast[i] = work.counts[i];
+    for (std::int64_t c = 1; c < votes.n_classes; ++c) {
+        const std::uint16_t* row = work.counts + c * stride;
+        for (std::int64_t i = 0; i < n; ++i) cast[i] = static_cast<std::uint16_t>(cast[i] + row[i]);
+    }
+    const std::uint16_t all = static_cast<std::uint16_t>(votes.n_members);
+    int some = 0;
+    for (std::int64_t i = 0; i < n; ++i) some |= cast[i] != all;
+    if (some == 0) return 0;
+    std::int64_t bad = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        if (cast[i] == all) continue;
+        out[i] = __builtin_nanf("");
+        ++bad;
+    }
+    return bad;
+}
+
+// Float64, counts from small to large, as the reference does it.
+double score(const Counted& work, const Votes& votes, std::int64_t i) noexcept {
+    std::uint16_t sorted[kMaxVoteClasses];
+    const std::int64_t stride = block_tracks(votes.n_classes);
+    for (std::int64_t c = 0; c < votes.n_classes; ++c) {
+        const std::uint16_t value = work.counts[c * stride + i];
+        std::int64_t at = c;
+        for (; at > 0 && sorted[at - 1] > value; --at) sorted[at] = sorted[at - 1];
+        sorted[at] = value;
+    }
+    double total = 0.0;
+    for (std::int64_t c = 0; c < votes.n_classes; ++c) {
+        if (sorted[c] == 0) continue;
+        const double share = double(sorted[c]) / double(votes.n_members);
+        total += -share * std::log(share);
+    }
+    return total;
+}
+
+}  // namespace
+
+std::int64_t vote_entropy(const Votes& votes, std::int64_t start, std::int64_t stop, float* out) noexcept {
+    const Blocks& b = blocks();
+    Counted work;
+    fill_table(votes.n_members, work.table);
+    std::int64_t bad = 0;
+    const std::int64_t step = block_tracks(votes.n_classes);
+    for (std::int64_t low = start; low < stop; low += step) {
+        const std::int64_t n = stop - low < step ? stop - low : step;
+        bad += block(b, votes, low, n, work, out + low);
+    }
+    return bad;
+}
+
+std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k,
+                      std::int64_t* index, double* score_out) noexcept {
+    const Blocks& b = blocks();
+    Counted work;
+    fill_table(votes.n_members, work.table);
+    float out[kBlockVotes];
+    Best best(index, score_out, k);
+    constexpr double near = 1e-6;
+    const std::int64_t step = block_tracks(votes.n_classes);
+    for (std::int64_t low = start; low < stop; low += step) {
+        const std::int64_t n = stop - low < step ? stop - low : step;
+        if (block(b, votes, low, n, work, out) > 0) return -1;
+        if (k <= 0) continue;
+        if (best.full() && !b.any_above_f32(out, n, static_cast<float>(best.worst() - 2.0 * near))) continue;
+        for (std::int64_t i = 0; i < n; ++i) {
+            if (best.full() && !(out[i] >= best.worst() - near)) continue;
+            if (!excluded.holds(low + i)) best.offer(score(work, votes, i), low + i);
+        }
+    }
+    return best.finish();
+}
+
+}  // namespace dissensus
