@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from dissensus.errors import DataFormatError
 
-__all__ = ["Table", "find_file", "number", "read_json", "read_table", "read_text", "require_folder", "unique_index"]
+__all__ = [
+    "Table",
+    "find_file",
+    "number",
+    "read_json",
+    "read_numeric",
+    "read_table",
+    "read_text",
+    "require_folder",
+    "unique_index",
+]
 
 
 class Table(dict[str, list[str]]):
@@ -99,8 +109,8 @@ def read_json(path: Path) -> Any:
         raise DataFormatError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
 
 
-def read_table(path: Path, *, required: Iterable[str] = (), delimiter: str = ",") -> Table:
-    """A delimited table with one header line.
+def read_table(path: Path, *, required: Iterable[str] = (), delimiter: str = ",", ragged: bool = False) -> Table:
+    """A delimited table with one header line; ``ragged``: rows may leave out, or add, empty cells at their end.
 
     Raises
     ------
@@ -124,6 +134,10 @@ def read_table(path: Path, *, required: Iterable[str] = (), delimiter: str = ","
         for cells in reader:
             if not cells:
                 continue
+            if ragged:
+                while len(cells) > len(header) and not cells[-1]:
+                    cells.pop()
+                cells += [""] * (len(header) - len(cells))
             if len(cells) != len(header):
                 raise DataFormatError(
                     f"{path}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}"
@@ -144,19 +158,72 @@ def number(table: Table, column: str, *, missing: Sequence[str] = ()) -> NDArray
     DataFormatError
         A cell is not a finite number.
     """
-    out = np.empty(table.n_rows, dtype=np.float64)
-    for row, cell in enumerate(table[column]):
-        text = cell.strip()
-        if text in missing:
-            out[row] = np.nan
-            continue
-        try:
-            out[row] = float(text)
-        except ValueError:
-            raise DataFormatError(f"{table.at(row)}: {column} is {text!r}, not a number") from None
-        if not np.isfinite(out[row]):
-            raise DataFormatError(f"{table.at(row)}: {column} is {text!r}, not a finite number")
+    cells = [cell.strip() for cell in table[column]]
+    absent = np.array([cell in missing for cell in cells], dtype=bool)
+    try:
+        out = np.array(["nan" if gone else cell for cell, gone in zip(cells, absent, strict=True)], dtype=np.float64)
+    except ValueError:
+        out = np.array([_float_or_nan(cell) for cell in cells])
+    bad = ~np.isfinite(out) & ~absent
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataFormatError(f"{table.at(row)}: {column} is {cells[row]!r}, not a finite number")
     return out
+
+
+def _float_or_nan(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")
+
+
+def read_numeric(path: Path, *, delimiter: str = ",") -> tuple[list[str], NDArray[np.float64]]:
+    """A table of numbers alone, with one header line: names of the columns and (n_rows, n_columns) values.
+
+    Raises
+    ------
+    DataFormatError
+        It cannot be read, or holds text, gaps or values that are not finite.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+
+    try:
+        table = pa.csv.read_csv(path, parse_options=pa.csv.ParseOptions(delimiter=delimiter))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataFormatError(f"{path}: cannot be read as a table: {str(error).splitlines()[0]}") from None
+    names = [name.strip() for name in table.column_names]
+    values = np.empty((table.num_rows, len(names)))
+    for i, name in enumerate(names):
+        column = table.column(i)
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) or column.null_count:
+            raise DataFormatError(f"{path}: column {name!r} has text or gaps where only numbers are expected")
+        values[:, i] = column.to_numpy()
+    if not np.isfinite(values).all():
+        row, i = np.argwhere(~np.isfinite(values))[0]
+        raise DataFormatError(f"{path}, row {row + 1} below the header: {names[i]} is {values[row, i]}")
+    return names, values
+
+
+def read_numeric_by_id(path: Path, ids: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
+    """Rows of a table, first column an id and the others numbers, in the order of ``ids``; names of the others.
+
+    Raises
+    ------
+    DataFormatError
+        An id is missing, twice or without values, or a value is not a finite number.
+    """
+    table = read_table(path)
+    key, *names = table
+    if not names:
+        raise DataFormatError(f"{path}, line 1: no column beside {key!r}")
+    index = unique_index([cell.strip() for cell in table[key]], table, key or "id")
+    missing = [i for i in ids if i not in index]
+    if missing:
+        raise DataFormatError(f"{path}: no row for {missing[0]!r} ({len(missing)} missing in all)")
+    values = np.stack([number(table, name) for name in names], axis=1)
+    return names, values[[index[i] for i in ids]].astype(np.float32)
 
 
 def unique_index(values: Sequence[str], table: Table, what: str) -> dict[str, int]:

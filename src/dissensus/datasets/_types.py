@@ -166,6 +166,49 @@ class Annotations:
         count = np.bincount(pairs // max(len(tracks), 1), minlength=len(people))
         return people[count >= min_tracks]
 
+    def matrix(self, column: str | None = None) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[Any]]:
+        """The annotations as a table of listeners by tracks, as measures of agreement want them.
+
+        Parameters
+        ----------
+        column : str, optional
+            A numeric column of ``extra``. Default: the labels, −1 counting as missing.
+
+        Returns
+        -------
+        ratings : (n_listeners, n_tracks) ndarray of float64
+            NaN where a listener did not judge a track; of several judgements the newest.
+        listeners, tracks : ndarray
+            Sorted ids of the rows and columns.
+
+        Raises
+        ------
+        ParameterError
+            There is no such column, or it does not hold numbers.
+
+        Examples
+        --------
+        >>> a = Annotations(np.array(["ann", "bob"]), np.array(["x", "y"]), np.array([0, 2]), QUADRANTS)
+        >>> a.matrix()[0]
+        array([[ 0., nan],
+               [nan,  2.]])
+        """
+        once = self.newest()
+        if column is None:
+            values = np.where(once.label < 0, np.nan, once.label)
+        elif column not in once.extra or once.extra[column].dtype.kind not in "biuf":
+            names = [name for name, array in once.extra.items() if array.dtype.kind in "biuf"]
+            raise ParameterError(
+                f"column={column!r}: must be a numeric column of extra: {', '.join(names) or 'none here'}"
+            )
+        else:
+            values = once.extra[column].astype(np.float64)
+        listeners, row = np.unique(once.listener_id, return_inverse=True)
+        tracks, place = np.unique(once.track_id, return_inverse=True)
+        ratings = np.full((len(listeners), len(tracks)), np.nan)
+        ratings[row.reshape(-1), place.reshape(-1)] = values
+        return ratings, listeners, tracks
+
     def newest(self) -> Annotations:
         """One row a listener and track: that of the newest timestamp; without one, or on equal ones, the last."""
         when = np.zeros(len(self), dtype=np.int64) if self.timestamp is None else self.timestamp
