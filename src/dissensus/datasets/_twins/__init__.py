@@ -1,0 +1,1 @@
+"""The files of the twins, by kind of data set."""
