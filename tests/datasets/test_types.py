@@ -83,3 +83,13 @@ def test_dataset_refuses_unknown_tracks_and_ragged_tables():
     with pytest.raises(DataFormatError, match="weak_label has 1 rows for 2 tracks"):
         Dataset("d", pool, make(["a"], ["x"], [0]), np.array([0]))
     assert Dataset("d", pool, make(["a"], ["x"], [0])).classes == QUADRANTS
+
+
+def test_matrix_has_a_row_a_listener_and_gaps_where_nobody_judged():
+    a = make(["b", "a", "a", "a"], ["x", "y", "x", "x"], [0, -1, 2, 3], [1, 1, 1, 5])
+    ratings, listeners, tracks = a.matrix()
+    assert (listeners.tolist(), tracks.tolist()) == (["a", "b"], ["x", "y"])
+    np.testing.assert_array_equal(ratings, [[3, np.nan], [0, np.nan]])
+    np.testing.assert_array_equal(a.matrix("n")[0], [[3, 1], [0, np.nan]])
+    with pytest.raises(ParameterError, match="numeric column of extra: n"):
+        a.matrix("mood")

@@ -15,7 +15,17 @@ from dissensus.datasets._types import QUADRANTS, Annotations, Boundary, Dataset,
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.features.pool import Pool
 
-__all__ = ["POPULATION", "Curve", "DynamicDataset", "SongLabel", "assemble", "population", "read_curves", "song_labels"]
+__all__ = [
+    "POPULATION",
+    "Curve",
+    "DynamicDataset",
+    "SongLabel",
+    "assemble",
+    "population",
+    "read_curves",
+    "read_static",
+    "song_labels",
+]
 
 #: The one listener of data sets that publish means over raters.
 POPULATION: Final = "population"

@@ -6,6 +6,7 @@ it: ``docs/datasets.md``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -85,12 +86,12 @@ def load(
 
 
 def _features(
-    folder: Path, songs: object
+    folder: Path, songs: Iterable[str]
 ) -> tuple[dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]], list[str]]:
     root = require_folder(folder, "expected DEAM's feature files")
     found: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
     names: list[str] | None = None
-    for song in songs:  # type: ignore[attr-defined]
+    for song in songs:
         path = find_file(root, f"{song}.csv", what=f"the features of song {song}")
         columns, values = read_numeric(path, delimiter=";")
         if columns[0] != "frameTime" or len(columns) < 2:
