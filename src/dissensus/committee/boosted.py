@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -46,9 +48,12 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : (n_classes,) ndarray
-    booster_ : xgboost.Booster
+    booster_ : xgboost.Booster or None
+        The trees of ``fit``.
+    continued_ : tuple of xgboost.Booster
+        The trees of each ``partial_fit``, which start from the margins of those before.
     correction_ : xgboost.Booster or None
-        A listener's trees, which start from the margins of ``booster_``.
+        The trees of :meth:`rehearse`, which start from the margins of all others.
     """
 
     booster_: Any
@@ -82,6 +87,13 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         self.rehearse_rate = rehearse_rate
         self.rehearse_depth = rehearse_depth
         self.random_state = random_state
+
+    def _start(self, classes: NDArray[Any]) -> None:
+        self.classes_ = classes
+        self.booster_ = None
+        self.continued_: tuple[Any, ...] = ()
+        self.correction_ = None
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from scratch; classes are the sorted distinct labels of ``y``."""
@@ -128,17 +140,15 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
         rounds = min(self.continue_rounds, self.max_rounds - self.n_rounds_)
         if rounds > 0:
-            margin = None if self.correction_ is None else self._correct(rows, np.zeros((len(rows), self._n_outputs)))
-            self.booster_ = self._grow(
-                rows, encode(labels, self.classes_), weight, rounds, margin=margin, onto=self.booster_
-            )
+            # a booster of their own, from the margins of all before it: continuing one makes xgboost copy it
+            margin = self._correct(rows, self._base(rows))
+            grown = self._grow(rows, encode(labels, self.classes_), weight, rounds, margin=margin)
+            self.continued_ = (*self.continued_, grown)
         return self
 
-    def _start(self, classes: NDArray[Any]) -> None:
-        self.classes_ = classes
-        self.booster_ = None
-        self.correction_ = None
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copies share boosters: they are replaced, never changed."""
+        return copy.copy(self)
 
     @property
     def _n_outputs(self) -> int:
@@ -147,7 +157,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     @property
     def n_rounds_(self) -> int:
         """Rounds that the model holds, without the correction."""
-        return 0 if self.booster_ is None else int(self.booster_.num_boosted_rounds())
+        held = (self.booster_, *self.continued_)
+        return sum(int(trees.num_boosted_rounds()) for trees in held if trees is not None)
 
     def _grow(
         self,
@@ -157,7 +168,6 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         rounds: int,
         *,
         margin: NDArray[Any] | None = None,
-        onto: Any = None,
         **changes: Any,
     ) -> Any:
         import xgboost
@@ -179,7 +189,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         data = xgboost.QuantileDMatrix(
             X, label=index, weight=weight, base_margin=margin, max_bin=self.max_bin, nthread=thread_budget()
         )
-        return xgboost.train({**options, **changes}, data, num_boost_round=rounds, xgb_model=onto)
+        grown = xgboost.train({**options, **changes}, data, num_boost_round=rounds)
+        _threads_of[grown] = thread_budget()
+        return grown
 
     def rehearse(
         self,
@@ -204,21 +216,24 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         )  # fmt: skip
         return new
 
-    def _base(self, X: NDArray[Any]) -> NDArray[np.float32]:
-        """Margins of the pre-trained trees, ``(n_samples, n_outputs)``."""
-        if self.booster_ is None:
-            return np.zeros((len(X), self._n_outputs), dtype=np.float32)
-        self.booster_.set_param({"nthread": thread_budget()})
-        margin: NDArray[np.float32] = self.booster_.inplace_predict(X, predict_type="margin")
+    def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
+        """Margins ``(n_samples, n_outputs)`` of these trees (None: no tree), on top of others."""
+        if trees is None:
+            return np.zeros((len(X), self._n_outputs), dtype=np.float32) if onto is None else onto
+        _obey_budget(trees)
+        margin: NDArray[np.float32] = trees.inplace_predict(X, predict_type="margin", base_margin=onto)
         return margin.reshape(len(X), self._n_outputs)
+
+    def _base(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """Margins of all trees but the correction's."""
+        margin = self._margin(self.booster_, X, None)
+        for trees in self.continued_:
+            margin = self._margin(trees, X, margin)
+        return margin
 
     def _correct(self, X: NDArray[Any], margin: NDArray[Any]) -> NDArray[np.float32]:
         """``margin`` plus what the correction says."""
-        if self.correction_ is None:
-            return margin
-        self.correction_.set_param({"nthread": thread_budget()})
-        result: NDArray[np.float32] = self.correction_.inplace_predict(X, predict_type="margin", base_margin=margin)
-        return result.reshape(len(X), self._n_outputs)
+        return self._margin(self.correction_, X, margin)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities ``(n_samples, n_classes)``, rows summing to 1; uniform before the first tree."""
@@ -232,6 +247,26 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         """The most probable class; the earliest one on ties."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+
+_threads_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+_threads_lock = threading.Lock()
+
+
+def _obey_budget(trees: Any) -> None:
+    """Predict with as many threads as the budget allows.
+
+    Only a change is passed on: a booster that is told a parameter is unusable for other threads until it has configured
+    itself again.
+    """
+    if _threads_of.get(trees) == thread_budget():
+        return
+    with _threads_lock:
+        if _threads_of.get(trees) == thread_budget():
+            return
+        trees.set_param({"nthread": thread_budget()})
+        trees.save_config()  # configures
+        _threads_of[trees] = thread_budget()
 
 
 def booster_to_bytes(booster: Any) -> bytes:

@@ -24,7 +24,7 @@ _ARRAYS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "cnn": {"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))},
 }
 _VALUES: dict[str, tuple[str, ...]] = {"gnb": ("epsilon_",), "sgd": ("t_", "eta0_"), "xgb": ("seed_",), "cnn": ("n_iter_",)}
-_BOOSTERS = ("booster_", "continued_", "correction_")
+_BOOSTERS = ("booster_", "correction_")
 
 
 def as_array(value: Any) -> NDArray[Any]:
@@ -53,6 +53,7 @@ def dump(kind: str, member: Any) -> tuple[dict[str, Any], dict[str, Any], dict[s
     arrays = {name: getattr(member, name) for name in _ARRAYS[kind]}
     if kind == "xgb":
         arrays |= {name: getattr(member, name) for name in _BOOSTERS if getattr(member, name) is not None}
+        arrays |= {f"continued_{i}": trees for i, trees in enumerate(member.continued_)}
     return plain, {name: float(v) if isinstance(v, float) else int(v) for name, v in values.items()}, arrays
 
 
@@ -101,11 +102,15 @@ def restore(
     elif isinstance(member, LogisticSGD):
         member._n_averaged = 0
     elif isinstance(member, BoostedTrees):
-        for name in _BOOSTERS:
-            held = arrays.get(name)
-            if held is not None and held not in made:
+        continued = tuple(f"continued_{i}" for i in range(len(set(arrays) - set(_BOOSTERS))))
+        if not set(arrays) <= {*_BOOSTERS, *continued}:
+            raise ModelFormatError("an xgb member has parts that are not numbered from 0 on")
+        for held in arrays.values():
+            if held not in made:
                 made[held] = _booster(take(held, "u1", ("N",)).tobytes(), member._n_outputs, n_features)
-            setattr(member, name, None if held is None else made[held])
+        for name in _BOOSTERS:
+            setattr(member, name, made[arrays[name]] if name in arrays else None)
+        member.continued_ = tuple(made[arrays[name]] for name in continued)
     return member
 
 

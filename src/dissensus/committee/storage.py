@@ -78,7 +78,15 @@ def save(committee: Committee, path: str | Path) -> None:
         raise ParameterError(
             f"the names of classes and features take {len(text)} bytes; a committee may hold {MAX_HEADER_BYTES // 2}"
         )
-    _write(to_bytes(tensors, metadata={"committee": text, "sha256": _digest(text, tensors)}), Path(path))
+    raw = to_bytes(tensors, metadata={"committee": text, "sha256": _digest(text, tensors)})
+    _write(_canonical(raw), Path(path))
+
+
+def _canonical(raw: bytes) -> bytes:
+    """The file with the header's keys sorted: the library writes them in another order every time."""
+    length = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + length]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return raw[:8] + header.encode().ljust(length) + raw[8 + length :]
 
 
 def _members_to_json(committee: Committee, put: Callable[[Any], str]) -> list[dict[str, Any]]:
