@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dissensus.datasets.ismir2020 import EMOTIONS, LANGUAGES
 from dissensus.datasets._twins._files import lines, plane, write
+from dissensus.datasets.ismir2020 import EMOTIONS, LANGUAGES
 
 __all__ = ["amg1608", "ch818", "ismir2020", "soundtracks"]
 
