@@ -3,6 +3,7 @@
 from dissensus.features.audio import AudioInfo, AudioLimits, audio_info, load_audio, stream_audio, write_audio
 from dissensus.features.mel import MelPlan, MelStream, log_mel, log_mel_batch, mel_filters
 from dissensus.features.pool import Pool
+from dissensus.features.pool_writer import PoolWriter
 
 __all__ = [
     "AudioInfo",
@@ -10,6 +11,7 @@ __all__ = [
     "MelPlan",
     "MelStream",
     "Pool",
+    "PoolWriter",
     "audio_info",
     "load_audio",
     "log_mel",

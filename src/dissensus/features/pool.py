@@ -1,14 +1,19 @@
-"""A pool: the tracks that may be asked about, each a run of feature windows."""
+"""A pool: the tracks that may be asked about, each a run of feature windows, in memory or on disk."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError, UnknownTrackError
+
+if TYPE_CHECKING:
+    from dissensus.features.pool_store import StoredPool
 
 __all__ = ["Pool"]
 
@@ -42,7 +47,20 @@ class Pool:
     (2, 3, 2)
     >>> pool.index_of(["b"])
     array([1])
+
+    On disk, with the windows memory-mapped:
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp()) / "pool"
+    >>> pool.save(folder)
+    >>> Pool.open(folder)
+    Pool(2 tracks, 3 windows, 2 features)
     """
+
+    X: NDArray[Any]
+    feature_names: tuple[str, ...] | None
+    fingerprint: str | None
+    _stored: StoredPool | None = None
 
     def __init__(
         self,
@@ -68,17 +86,91 @@ class Pool:
         order = np.argsort(first, kind="stable")
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
-        self.X: NDArray[Any] = windows
-        self.track_ids: NDArray[Any] = ids[first[order]]
-        self.groups: NDArray[np.int64] = rank[inverse.reshape(-1)]
-        self.feature_names: tuple[str, ...] | None = None if feature_names is None else tuple(feature_names)
+        self.X = windows
+        self.track_ids = ids[first[order]]
+        self.groups = rank[inverse.reshape(-1)]
+        self.feature_names = None if feature_names is None else tuple(feature_names)
         self.fingerprint = fingerprint
-        self._index: dict[Any, int] = {value: i for i, value in enumerate(self.track_ids.tolist())}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Pool:
+        """Open a pool on disk, in milliseconds: the windows stay there until they are used.
+
+        A pool that is being written may be opened: it holds the tracks that were complete at the last commit.
+
+        Parameters
+        ----------
+        path : str or path
+            A folder made by :meth:`save`, :class:`~dissensus.features.PoolWriter` or ``dissensus extract``.
+        verify : bool
+            Read everything and compare it with its checksums.
+
+        Returns
+        -------
+        Pool
+            ``X`` is a read-only memory map of float32; ``track_ids`` and ``groups`` are made at first use.
+
+        Raises
+        ------
+        PoolFormatError
+            No pool there, a damaged or incomplete one, or one of a newer version.
+        """
+        from dissensus.features.pool_store import StoredPool
+
+        stored = StoredPool(path)
+        if verify:
+            stored.verify()
+        pool = cls.__new__(cls)
+        pool._stored = stored
+        pool.X = stored.windows
+        pool.feature_names = stored.feature_names
+        pool.fingerprint = stored.fingerprint
+        return pool
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the pool to a new folder, as float32; windows of one track come to stand together.
+
+        Raises
+        ------
+        PoolFormatError
+            There is a pool already.
+        ParameterError
+            Windows that are not finite, or ids that are neither whole numbers nor text.
+        """
+        from dissensus.features.pool_writer import PoolWriter
+
+        order = np.argsort(self.groups, kind="stable")
+        ends = np.cumsum(np.bincount(self.groups, minlength=self.n_tracks))
+        with PoolWriter(
+            path,
+            n_features=self.n_features,
+            feature_names=self.feature_names,
+            fingerprint=self.fingerprint,
+            resume=False,
+        ) as writer:
+            for track_id, rows in zip(self.track_ids.tolist(), np.split(order, ends[:-1]), strict=True):
+                writer.append(track_id, self.X[rows])
+
+    @cached_property
+    def track_ids(self) -> NDArray[Any]:
+        """Distinct ids, in order of first appearance."""
+        assert self._stored is not None
+        return self._stored.ids()
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """Index of each window's track in ``track_ids``."""
+        assert self._stored is not None
+        return np.repeat(np.arange(self.n_tracks, dtype=np.int64), np.diff(self._stored.starts))
+
+    @cached_property
+    def _index(self) -> dict[Any, int]:
+        return {value: i for i, value in enumerate(self.track_ids.tolist())}
 
     @property
     def n_tracks(self) -> int:
         """Number of distinct tracks."""
-        return len(self.track_ids)
+        return len(self.track_ids) if self._stored is None else len(self._stored.starts) - 1
 
     @property
     def n_windows(self) -> int:
@@ -108,22 +200,31 @@ class Pool:
             A track is not in the pool.
         """
         try:
-            return np.array([self._index[t.item() if isinstance(t, np.generic) else t] for t in track_ids], dtype=np.int64)
+            return np.array(
+                [self._index[t.item() if isinstance(t, np.generic) else t] for t in track_ids], dtype=np.int64
+            )
         except KeyError as error:
             raise UnknownTrackError(f"track {error.args[0]!r} is not in the pool of {self.n_tracks} tracks") from None
 
     def rows_of(self, track_ids: Iterable[Any]) -> NDArray[np.int64]:
         """Row numbers of all windows of these tracks, in the order of the rows."""
-        wanted = np.zeros(self.n_tracks, dtype=bool)
-        wanted[self.index_of(track_ids)] = True
-        return np.flatnonzero(wanted[self.groups])
+        wanted = np.unique(self.index_of(track_ids))
+        if self._stored is not None:
+            starts = self._stored.starts
+            runs = [np.arange(starts[i], starts[i + 1], dtype=np.int64) for i in wanted]
+            return np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
+        mask = np.zeros(self.n_tracks, dtype=bool)
+        mask[wanted] = True
+        return np.flatnonzero(mask[self.groups])
 
     def subset(self, track_ids: Iterable[Any]) -> Pool:
-        """A pool of these tracks only; windows keep their order."""
+        """A pool of these tracks only, in memory; windows keep their order."""
         rows = self.rows_of(track_ids)
+        starts = None if self._stored is None else self._stored.starts
+        track = self.groups[rows] if starts is None else np.searchsorted(starts, rows, side="right") - 1
         return Pool(
             self.X[rows],
-            self.track_ids[self.groups[rows]],
+            self.track_ids[track],
             feature_names=self.feature_names,
             fingerprint=self.fingerprint,
         )
