@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
+from typing import Any
 
 import typer
 
 from dissensus.errors import DissensusError
 
+_HELP = """A committee of classifiers that learns to hear emotion in music as one listener does.
+
+Start with `dissensus demo`: it needs no data, takes about a minute and writes a page that explains itself. Every verb has
+`--help` with examples. Errors are one line; `dissensus --debug VERB …` shows where they come from.
+
+Exit codes: 0 done, 1 an error that the line explains, 2 wrong usage, 3 a bug, 130 interrupted.
+"""
+
 app = typer.Typer(
     name="dissensus",
-    help="A committee of classifiers that learns to hear emotion in music as one listener does.",
+    help=_HELP,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -24,9 +34,12 @@ app = typer.Typer(
 )
 
 #: Modules of this package; each has ``register(app)``, which adds its verb.
-VERBS = ("demo", "synth", "evaluate", "pretrain", "export")
+VERBS = ("demo", "synth", "evaluate", "pretrain", "export", "listener")
 
 DEBUG = {"on": False}
+
+#: The class of errors of usage, wherever this version of typer keeps it.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 def _version(show: bool) -> None:
@@ -49,20 +62,52 @@ for _verb in VERBS:
     import_module(f"dissensus.cli.{_verb}").register(app)
 
 
-def run(argv: list[str] | None = None) -> None:
-    """Entry point of the ``dissensus`` script."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the exit code comes back."""
+    # Verbs run listeners side by side; libraries that start threads of their own on top only get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    warnings.formatwarning = _one_line  # type: ignore[assignment]
     try:
-        app(args=argv, standalone_mode=True)
-    except DissensusError as error:
+        code = app(args=argv, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except _UsageError as error:
+        return _wrong_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("dissensus: interrupted")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `dissensus demo | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (DissensusError, OSError) as error:
         if DEBUG["on"]:
             raise
-        typer.echo(f"dissensus: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("dissensus: interrupted", err=True)
-        sys.exit(130)
+        _say(f"dissensus: {error}")
+        return 1
     except Exception as error:
         if DEBUG["on"]:
             raise
-        typer.echo(f"dissensus: unforeseen {type(error).__name__}: {error} (run again with --debug)", err=True)
-        sys.exit(3)
+        _say(f"dissensus: unforeseen {type(error).__name__}: {error} (run again with dissensus --debug)")
+        return 3
+
+
+def _wrong_usage(error: Any) -> int:
+    """One line and exit code 2; the help where nothing at all was given."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        command = error.ctx.command_path if error.ctx is not None else "dissensus"
+        _say(f"{command}: {error.format_message()} (see {command} --help)")
+    return int(error.exit_code)
+
+
+def _say(line: str) -> None:
+    typer.echo(" ".join(line.split()), err=True)
+
+
+def _one_line(message: Warning | str, category: type[Warning], *_: object) -> str:
+    return f"dissensus: {category.__name__}: {message}\n"
+
+
+def run() -> None:
+    """Entry point of the ``dissensus`` script."""
+    sys.exit(main())

@@ -113,8 +113,16 @@ def track_info(dataset: Dataset) -> TrackInfo:
         weak_label=dataset.weak_label,
         group=dataset.track_table.get("selection"),
         descriptors=np.concatenate(parts, axis=1).astype(np.float64) if parts else None,
-        instrument=extra.get("instrument"),
+        instrument=_instrument(dataset.annotations),
     )
+
+
+def _instrument(annotations: Annotations) -> Ints | None:
+    """Questionnaire of each annotation, where a data set has more than one."""
+    if "condition" not in annotations.extra:
+        return None
+    second: Ints = (np.asarray(annotations.extra["condition"]) == "dimensional").astype(np.int64)
+    return second
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +145,10 @@ def study_tasks(dataset: Dataset, plan: ListenerPlan) -> list[StudyTask]:
         own = own.subset(own.label >= 0)
         track = dataset.pool.index_of(own.track_id.tolist())
         instrument: Ints | int = 0
-        if "instrument" in own.extra:
+        used = _instrument(own)
+        if used is not None:
             instrument = np.zeros(dataset.pool.n_tracks, dtype=np.int64)
-            instrument[track] = own.extra["instrument"]
+            instrument[track] = used
         tasks.append(StudyTask(who, track, own.label, instrument))
     if not tasks:
         raise ParameterError(f"no listener has {plan.min_tracks} labelled tracks or more in {dataset.name!r}")

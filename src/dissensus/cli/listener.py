@@ -1,0 +1,79 @@
+"""``dissensus study-listeners``: the crowd prior and the personal model against each other, with intervals and nulls."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_HELP = """Compare the crowd and the listener model, listener by listener, and print the table.
+
+The opponent is the crowd without the listener, under the same decision rule and the same splits. Nulls stand beside every
+gain: answers permuted, and listeners simulated from the crowd, who have nothing personal. Intervals are bootstrapped over
+listeners. Written to OUT: **table.md** and **scores.json** (means only, no listener's values).
+
+Examples:
+
+- `dissensus study-listeners trompa --data DIR --out results/` (35 listeners with 80 tracks or more, 30 splits)
+
+- `dissensus study-listeners trompa --data DIR --min-tracks 20 --max-tracks 79 --out confirm/`
+
+- `dissensus study-listeners soundtracks --data DIR --repeats 20 --no-asking --out control/`
+"""
+
+
+class StudyData(StrEnum):
+    """Data sets of the study."""
+
+    trompa = "trompa"
+    soundtracks = "soundtracks"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command("study-listeners", help=_HELP)
+    def study_listeners(
+        dataset: Annotated[StudyData, typer.Argument(help="Which listeners.")],
+        data: Annotated[Path, typer.Option(help="Folder of the data set.")],
+        out: Annotated[Path, typer.Option(help="Folder for the report.")],
+        repeats: Annotated[int, typer.Option(help="Splits a listener.", min=1)] = 30,
+        min_tracks: Annotated[int, typer.Option(help="Listeners with at least so many tracks.", min=4)] = 80,
+        max_tracks: Annotated[int, typer.Option(help="Listeners with at most so many tracks.", min=4)] = 10**6,
+        asking: Annotated[bool, typer.Option(help="Also the strategies' learning curves.")] = True,
+        strategies: Annotated[str, typer.Option(help="Strategies of the learning curves.")] = "mc-bal,hc-bal,rand",
+        rounds: Annotated[int, typer.Option(help="Rounds of four questions.", min=1)] = 15,
+        seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
+    ) -> None:
+        import time
+        from dataclasses import asdict
+
+        from dissensus.datasets import soundtracks, trompa
+        from dissensus.evaluation.listener_asking import run_asking_study
+        from dissensus.evaluation.listener_report import asking_rows, calibration_rows, study_rows, write_report
+        from dissensus.evaluation.listener_study import ListenerPlan, run_listener_study
+
+        began = time.perf_counter()
+        if dataset is StudyData.trompa:
+            loaded = trompa.load(data, spotify_quadrant=True, zscore="none")
+        else:
+            loaded = soundtracks.load(data)
+        fresh = dataset is StudyData.trompa
+        plan = ListenerPlan(repeats, min_tracks=min_tracks, max_tracks=max_tracks, fresh_tracks=fresh, seed=seed)
+
+        def say(text: str) -> None:
+            typer.echo(f"\r{text}", nl=False, err=True)
+
+        bars = dataset.value if min_tracks >= 80 else ""
+        scores = run_listener_study(loaded, plan, say=say)
+        rows = study_rows(scores, bars=bars) + calibration_rows(scores)
+        curves = None
+        if asking:
+            names = tuple(name.strip() for name in strategies.split(",") if name.strip())
+            curves = run_asking_study(loaded, plan, strategies=names, rounds=rounds, say=say)
+            rows += asking_rows(curves, bars=bool(bars))
+        about = {"data": loaded.name, **asdict(plan), "seconds": round(time.perf_counter() - began)}
+        typer.echo("", err=True)
+        typer.echo(write_report(out, f"Listener study: {loaded.name}", rows, scores, curves, about))
