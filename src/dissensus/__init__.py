@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dissensus._backend import capabilities, warmup
     from dissensus._threads import set_threads
     from dissensus.committee import Committee
-    from dissensus.features import Pool, load_audio, log_mel
+    from dissensus.features import IS13_NAMES, Pool, is13, load_audio, log_mel
     from dissensus.personalisation import Session
     from dissensus.strategies import (
         consensus_entropy,
@@ -30,11 +30,13 @@ __version__ = "0.1.0"
 
 _HOME: dict[str, str] = {
     "Committee": "committee",
+    "IS13_NAMES": "features",
     "Pool": "features",
     "Session": "personalisation",
     "capabilities": "_backend",
     "consensus_entropy": "strategies",
     "human_consensus": "strategies",
+    "is13": "features",
     "load_audio": "features",
     "log_mel": "features",
     "margin": "strategies",
@@ -48,12 +50,14 @@ _HOME: dict[str, str] = {
 
 __all__ = [
     "Committee",
+    "IS13_NAMES",
     "Pool",
     "Session",
     "__version__",
     "capabilities",
     "consensus_entropy",
     "human_consensus",
+    "is13",
     "load_audio",
     "log_mel",
     "margin",

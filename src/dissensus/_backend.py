@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -27,10 +27,21 @@ ROOMS: dict[str, str] = {
     "margin": "entropy",
     "mean_kl": "entropy",
     "query_top": "entropy",
+    "share_replace": "state",
+    "state_top": "state",
+    "state_utility": "state",
+    "log_into": "fastlog",
     "top_k": "topk",
     "vote_entropy": "votes",
     "vote_top": "votes",
     "logistic_sgd": "logistic",
+    "is13_auditory": "is13_spectral",
+    "is13_candidates": "is13_pitch",
+    "is13_contours": "is13_contours",
+    "is13_periods": "is13_periods",
+    "is13_pitch_path": "is13_pitch",
+    "is13_spectral": "is13_spectral",
+    "is13_windows": "is13_contours",
 }
 
 
@@ -70,7 +81,7 @@ def available(name: str) -> tuple[str, ...]:
     return tuple(backend for backend in BACKENDS if _find(name, backend) is not None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def resolve(name: str, backend: str = "auto") -> Callable[..., Any]:
     """Return the kernel ``name`` of ``backend``; ``"auto"`` takes native, then Numba, then the reference.
 
