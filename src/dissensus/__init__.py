@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 _SUBPACKAGES = frozenset(
-    {"cli", "committee", "datasets", "errors", "evaluation", "features", "personalisation", "strategies"}
+    {"catalog", "cli", "committee", "datasets", "errors", "evaluation", "features", "personalisation", "strategies"}
 )
 
 assert np.__version__  # keeps the import honest for linters
