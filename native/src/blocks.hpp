@@ -38,6 +38,14 @@ struct Blocks {
     /// Sums of the table over the classes' counts, in nats.
     void (*vote_sums)(const std::uint16_t* counts, std::int64_t n_members, std::int64_t n_classes, std::int64_t n,
                       std::int64_t stride, const std::int32_t* table, float* out) noexcept;
+    /// Whole numbers times a unit.
+    void (*scale)(const std::int32_t* total, std::int64_t n, float unit, float* mean) noexcept;
+    /// total += share(rows) - share(held), held = rows; whether a number of `rows` is outside [0, 1.5] (its share is 0).
+    bool (*replace_f32)(std::int32_t* total, float* held, const float* rows, bool first, float factor,
+                        std::int64_t n) noexcept;
+    bool (*replace_f64)(std::int32_t* total, double* held, const double* rows, bool first, float factor,
+                        std::int64_t n) noexcept;
+    bool (*holds_odd)(const std::uint16_t* odd, std::int64_t n) noexcept;
     bool (*any_above_f32)(const float* values, std::int64_t n, float bound) noexcept;
     bool (*any_above_f64)(const double* values, std::int64_t n, double bound) noexcept;
     void (*log)(const float* x, std::int64_t n, float* out) noexcept;

@@ -308,6 +308,53 @@ void vote_sums(const std::uint16_t* counts, std::int64_t n_members, std::int64_t
     (void)n_members;
 }
 
+// ---- running mean ----------------------------------------------------------------------------------------------------
+
+void scale(const std::int32_t* total, std::int64_t n, float unit, float* mean) noexcept {
+    for (std::int64_t j = 0; j < n; ++j) mean[j] = static_cast<float>(total[j]) * unit;
+}
+
+inline std::int32_t share(float p, float factor) noexcept {
+    const bool fit = p >= 0.0f && p <= 1.5f;
+    return static_cast<std::int32_t>((fit ? p : 0.0f) * factor + 0.5f);
+}
+
+template <class T>
+inline bool replace(std::int32_t* __restrict total, T* __restrict held, const T* __restrict rows, bool first, float factor,
+                    std::int64_t n) noexcept {
+    int odd = 0;
+    if (first) {
+        for (std::int64_t j = 0; j < n; ++j) {
+            const float p = static_cast<float>(rows[j]);
+            odd |= !(p >= 0.0f) | !(p <= 1.5f);
+            total[j] += share(p, factor);
+            held[j] = rows[j];
+        }
+    } else {
+        for (std::int64_t j = 0; j < n; ++j) {
+            const float p = static_cast<float>(rows[j]);
+            odd |= !(p >= 0.0f) | !(p <= 1.5f);
+            total[j] += share(p, factor) - share(static_cast<float>(held[j]), factor);
+            held[j] = rows[j];
+        }
+    }
+    return odd != 0;
+}
+
+bool replace_f32(std::int32_t* total, float* held, const float* rows, bool first, float factor, std::int64_t n) noexcept {
+    return replace(total, held, rows, first, factor, n);
+}
+
+bool replace_f64(std::int32_t* total, double* held, const double* rows, bool first, float factor, std::int64_t n) noexcept {
+    return replace(total, held, rows, first, factor, n);
+}
+
+bool holds_odd(const std::uint16_t* odd, std::int64_t n) noexcept {
+    int found = 0;
+    for (std::int64_t i = 0; i < n; ++i) found |= odd[i];
+    return found != 0;
+}
+
 // ---- small ones ----------------------------------------------------------------------------------------------------
 
 template <class T>
@@ -327,7 +374,8 @@ void log_all(const float* x, std::int64_t n, float* out) noexcept {
 
 }  // namespace
 
-const Blocks DISSENSUS_BLOCKS = {mean_f32, mean_f64,  entropy,       margin,        kl_f32, kl_f64,
-                                 count_votes, vote_sums, any_above_f32, any_above_f64, log_all};
+const Blocks DISSENSUS_BLOCKS = {mean_f32,    mean_f64,  entropy, margin,      kl_f32,      kl_f64,    count_votes,
+                                 vote_sums,   scale,     replace_f32, replace_f64, holds_odd, any_above_f32,
+                                 any_above_f64, log_all};
 
 }  // namespace dissensus

@@ -113,19 +113,42 @@ def resolve(name: str, backend: str = "auto") -> Callable[..., Any]:
 
 
 def capabilities() -> dict[str, Any]:
-    """What is in use on this machine: version, instruction set, and the backend of every kernel."""
+    """What is in use on this machine.
+
+    Returns
+    -------
+    dict
+        ``version``; ``native``: whether the compiled module is there; ``instruction_set`` it uses ("avx512", "avx2", "neon",
+        "baseline"; the environment variable ``DISSENSUS_CAPS`` lowers it), None without it; ``threads``: the budget of
+        :func:`dissensus.set_threads`; ``kernels``: the backend each kernel takes by default.
+    """
     import dissensus
+    from dissensus._threads import thread_budget
 
     native = _native()
     return {
         "version": dissensus.__version__,
         "native": native is not None,
         "instruction_set": native.instruction_set() if native is not None else None,
-        "kernels": {name: available(name)[0] for name in sorted(ROOMS)},
+        "threads": thread_budget(),
+        "kernels": {name: _default(name) for name in sorted(ROOMS)},
     }
 
 
+def _default(name: str) -> str | None:
+    return next((backend for backend in BACKENDS if _find(name, backend) is not None), None)
+
+
 def warmup() -> None:
-    """Compile or load every kernel's default backend now rather than at its first use."""
+    """Load, and compile where that is needed, every kernel's default backend now rather than at its first use.
+
+    With the compiled module this takes milliseconds for the kernels it holds; Numba's take a second or so each, once, and
+    are kept on disk.
+    """
+    from dissensus.kernels._examples import EXAMPLES
+
     for name in ROOMS:
-        resolve(name)
+        kernel = resolve(name)
+        if name in EXAMPLES:
+            for arguments in EXAMPLES[name]():
+                kernel(*arguments)

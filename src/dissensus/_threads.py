@@ -6,14 +6,24 @@ read :func:`thread_budget` when they start work). Until it is called the budget 
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dissensus.errors import ParameterError
 
 __all__ = ["resolve_threads", "run_blocks", "set_threads", "thread_budget"]
+
+#: Read by libraries when they are loaded.
+_ENVIRONMENT = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 _lock = threading.Lock()
 _budget = 1
@@ -24,6 +34,9 @@ _pool_size = 0
 
 def set_threads(n: int) -> None:
     """Give everything that runs in this process ``n`` threads.
+
+    Our own pool, BLAS and OpenMP, XGBoost and onnxruntime. Libraries that are loaded later, and child processes, are told
+    by the environment (``OMP_NUM_THREADS`` and its kin). Numba's own number is left alone: no kernel uses it.
 
     Parameters
     ----------
@@ -42,6 +55,8 @@ def set_threads(n: int) -> None:
 
     with _lock:
         _budget = n
+        for name in _ENVIRONMENT:
+            os.environ[name] = str(n)
         _limits = threadpool_limits(limits=n)
 
 
@@ -68,9 +83,7 @@ def _shared_pool(size: int) -> ThreadPoolExecutor:
         return _pool
 
 
-def run_blocks(
-    task: Callable[[int, int], None], n_items: int, *, n_threads: int = 1, block_size: int = 65536
-) -> None:
+def run_blocks(task: Callable[[int, int], None], n_items: int, *, n_threads: int = 1, block_size: int = 65536) -> None:
     """Call ``task(start, stop)`` for disjoint blocks that cover ``range(n_items)``.
 
     Blocks are cut the same way for any number of threads, and a task writes to its own block alone, so results do not
@@ -91,22 +104,38 @@ def run_blocks(
         for start in starts:
             task(start, min(start + block_size, n_items))
         return
-    turn = iter(starts)
+    turn: Iterator[int] = iter(starts)
     turn_lock = threading.Lock()
 
     def work() -> None:
-        while True:
+        nonlocal turn
+        try:
+            while True:
+                with turn_lock:
+                    start = next(turn, None)
+                if start is None:
+                    return
+                task(start, min(start + block_size, n_items))
+        except BaseException:
             with turn_lock:
-                start = next(turn, None)
-            if start is None:
-                return
-            task(start, min(start + block_size, n_items))
+                turn = iter(())  # nobody begins another block
+            raise
 
     futures = [_shared_pool(workers - 1).submit(work) for _ in range(workers - 1)]
     try:
         work()
     finally:
-        errors = [future.exception() for future in futures]
+        # One that has not begun is not needed any more; waiting for it could wait for ourselves, were this a worker.
+        errors = [future.exception() for future in futures if not future.cancel()]
     for error in errors:
         if error is not None:
             raise error
+
+
+def _forget_threads() -> None:
+    global _lock, _pool, _pool_size
+    _lock, _pool, _pool_size = threading.Lock(), None, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)  # a child has none of its parent's threads

@@ -16,7 +16,16 @@ from dissensus.kernels._jit import kernel
 from dissensus.kernels.fastlog import TINY, log_normal
 from dissensus.kernels.topk import excluded, finish, offer, offer_nan
 
-__all__ = ["consensus_entropy", "margin", "mean_kl", "query_top"]
+__all__ = [
+    "consensus_entropy",
+    "entropy_block",
+    "margin",
+    "margin_block",
+    "mean_kl",
+    "query_top",
+    "score_track",
+    "slack",
+]
 
 _FLOATS = 4096  # of one block's mean: 16 KB
 _SMALL = np.float32(1e-30)
@@ -86,7 +95,7 @@ def _score_kl(proba: NDArray[Any], weight: NDArray[np.float64], track: int, mean
 
 
 @kernel(exact=True)
-def _score(
+def score_track(
     measure: int, proba: NDArray[Any], weight: NDArray[np.float64], track: int, mean: NDArray[np.float64]
 ) -> float:
     """One track in float64, operation by operation as the reference does it."""
@@ -132,7 +141,7 @@ def _mean_block(
 
 
 @kernel(exact=True)
-def _entropy_block(mean: NDArray[np.float32], n: int, n_classes: int, out: NDArray[np.float32]) -> None:
+def entropy_block(mean: NDArray[np.float32], n: int, n_classes: int, out: NDArray[np.float32]) -> None:
     """Entropy of ``n`` rows of ``mean``, which is overwritten; infinity where float64 must look."""
     for i in range(n):
         total, low = _ZERO, _ZERO
@@ -156,7 +165,7 @@ def _entropy_block(mean: NDArray[np.float32], n: int, n_classes: int, out: NDArr
 
 
 @kernel(exact=True)
-def _margin_block(mean: NDArray[np.float32], n: int, n_classes: int, out: NDArray[np.float32]) -> None:
+def margin_block(mean: NDArray[np.float32], n: int, n_classes: int, out: NDArray[np.float32]) -> None:
     for i in range(n):
         total, low, first, second = _ZERO, _ZERO, _ZERO, _ZERO
         for c in range(n_classes):
@@ -211,7 +220,7 @@ def _kl_block(
             for c in range(n_classes):
                 total += p[i * n_classes + c]
             less[i] += w * total
-    _entropy_block(mean, n, n_classes, out)
+    entropy_block(mean, n, n_classes, out)
     for i in range(n):
         value = out[i] + less[i]
         out[i] = _ZERO if value <= _ZERO else value
@@ -235,12 +244,12 @@ def _block(
     else:
         _mean_block(proba, weight, start, stop, scratch[0])
         if measure == 0:
-            _entropy_block(scratch[0], n, n_classes, out)
+            entropy_block(scratch[0], n, n_classes, out)
         else:
-            _margin_block(scratch[0], n, n_classes, out)
+            margin_block(scratch[0], n, n_classes, out)
     for i in range(n):
         if not out[i] < np.inf:
-            out[i] = np.float32(_score(measure, proba, weight, start + i, exact))
+            out[i] = np.float32(score_track(measure, proba, weight, start + i, exact))
 
 
 @kernel(exact=True)
@@ -311,7 +320,7 @@ def query_top(
             if held[0] < k or utility[i] >= score[0] - near:
                 if excluded(exclude, low + i):
                     continue
-                value = _score(measure, proba, weight, low + i, exact)
+                value = score_track(measure, proba, weight, low + i, exact)
                 if value != value:
                     offer_nan(index, held, low + i)
                 else:

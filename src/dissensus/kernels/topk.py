@@ -29,7 +29,7 @@ def excluded(exclude: NDArray[np.int64], i: int) -> bool:
 
 @kernel(exact=True)
 def _worse(score: NDArray[np.float64], index: NDArray[np.int64], a: int, b: int) -> bool:
-    return score[a] < score[b] or (score[a] == score[b] and index[a] > index[b])
+    return score[a] < score[b] or (score[a] == score[b] and index[a] > index[b])  # type: ignore[no-any-return]
 
 
 @kernel(exact=True)

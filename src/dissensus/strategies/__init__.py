@@ -16,9 +16,11 @@ from dissensus.strategies.disagreement import (
 )
 from dissensus.strategies.diverse import select_diverse
 from dissensus.strategies.select import select_top
+from dissensus.strategies.state import ConsensusState
 from dissensus.strategies.selection import Selection
 
 __all__ = [
+    "ConsensusState",
     "Selection",
     "Top",
     "consensus_entropy",

@@ -324,7 +324,7 @@ def query_top(
     def best(excluded: NDArray[np.int64], start: int, stop: int, index: Any, score: Any) -> int:
         return int(run(rows, weight, number, excluded, start, stop, index, score))
 
-    return _in_blocks(best, rows.shape[1], k, exclude, n_threads)
+    return in_blocks(best, rows.shape[1], k, exclude, n_threads)
 
 
 def _vote_top(
@@ -347,10 +347,10 @@ def _vote_top(
             _refuse_votes(array, n_classes)
         return count
 
-    return _in_blocks(best, array.shape[1], k, exclude, n_threads)
+    return in_blocks(best, array.shape[1], k, exclude, n_threads)
 
 
-def _in_blocks(best: Any, n_tracks: int, k: int, exclude: ArrayLike | None, n_threads: int | None) -> Top:
+def in_blocks(best: Any, n_tracks: int, k: int, exclude: ArrayLike | None, n_threads: int | None) -> Top:
     """Run a fused kernel over blocks: one for one thread, a few per thread for more. The order does not depend on them."""
     excluded = as_exclude(exclude, n_tracks)
     workers = resolve_threads(n_threads)

@@ -20,8 +20,8 @@ MEASURES = ("consensus_entropy", "mean_kl", "margin")
 Floats = NDArray[Any]
 
 
-def _sum_in_order(values: Floats) -> Any:
-    total = np.zeros(values.shape[1:])
+def _sum_in_order(values: Floats) -> Floats:
+    total: Floats = np.zeros(values.shape[1:])
     for value in values:
         total += value
     return total
@@ -35,7 +35,7 @@ def _mean_member(rows: Floats, weight: Floats) -> Floats:
 
 
 def _consensus_entropy(rows: Floats, weight: Floats) -> Floats:
-    return _sum_in_order(entr(_mean_member(rows, weight)).T)  # type: ignore[no-any-return]
+    return _sum_in_order(entr(_mean_member(rows, weight)).T)
 
 
 def _mean_kl(rows: Floats, weight: Floats) -> Floats:
@@ -47,13 +47,13 @@ def _mean_kl(rows: Floats, weight: Floats) -> Floats:
         # x log(x / y) = -y entr(x / y)
         terms = np.where(mean == 0, 0.0, -mean * entr(row / np.where(mean == 0, 1.0, mean)))
         total += w * _sum_in_order(terms.T)
-    return np.maximum(total / _sum_in_order(weight), 0.0)  # type: ignore[no-any-return]
+    return np.maximum(total / _sum_in_order(weight), 0.0)
 
 
 def _margin(rows: Floats, weight: Floats) -> Floats:
     mean = _mean_member(rows, weight)
     if mean.shape[1] == 1:
-        return 1.0 - mean[:, 0]  # type: ignore[no-any-return]
+        return 1.0 - mean[:, 0]
     ordered = np.sort(mean, axis=1)  # NaN sorts last
     return 1.0 - (ordered[:, -1] - ordered[:, -2])  # type: ignore[no-any-return]
 
