@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -120,7 +122,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         X, index, weight = distinct_rows(X, encode(y, classes), weight)
         if len(X) == 0:
             raise ParameterError("no sample has a positive weight")
-        self.booster_ = self._grow(X, index, weight, self.n_rounds)
+        self.booster_ = self._grow(self._matrix(X, label=index, weight=weight), self.n_rounds)
         return self
 
     def partial_fit(
@@ -142,8 +144,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         if rounds > 0:
             # a booster of their own, from the margins of all before it: continuing one makes xgboost copy it
             margin = self._correct(rows, self._base(rows))
-            grown = self._grow(rows, encode(labels, self.classes_), weight, rounds, margin=margin)
-            self.continued_ = (*self.continued_, grown)
+            data = self._matrix(rows, label=encode(labels, self.classes_), weight=weight, base_margin=margin)
+            self.continued_ = (*self.continued_, self._grow(data, rounds))
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -160,16 +162,12 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         held = (self.booster_, *self.continued_)
         return sum(int(trees.num_boosted_rounds()) for trees in held if trees is not None)
 
-    def _grow(
-        self,
-        X: NDArray[Any],
-        index: NDArray[np.int64],
-        weight: NDArray[np.float64],
-        rounds: int,
-        *,
-        margin: NDArray[Any] | None = None,
-        **changes: Any,
-    ) -> Any:
+    def _matrix(self, X: NDArray[Any], **about: Any) -> Any:
+        import xgboost
+
+        return xgboost.QuantileDMatrix(X, max_bin=self.max_bin, nthread=thread_budget(), **about)
+
+    def _grow(self, data: Any, rounds: int, *, obj: Any = None, **changes: Any) -> Any:
         import xgboost
 
         options = {
@@ -186,10 +184,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             "nthread": thread_budget(),
             "verbosity": 0,
         }
-        data = xgboost.QuantileDMatrix(
-            X, label=index, weight=weight, base_margin=margin, max_bin=self.max_bin, nthread=thread_budget()
-        )
-        grown = xgboost.train({**options, **changes}, data, num_boost_round=rounds)
+        grown = xgboost.train({**options, **changes}, data, num_boost_round=rounds, obj=obj)
         _threads_of[grown] = thread_budget()
         return grown
 
@@ -202,18 +197,52 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         rehearsal: Rehearsal | None,
         n0: float,
     ) -> BoostedTrees:
-        """A copy with a few trees grown from the pre-trained margins on rehearsal and answers together."""
-        new = copy.copy(self)
-        new.correction_ = None
+        """A copy with a few small trees grown from the pre-trained margins (see ``member.Rehearsing``).
+
+        Their targets are the answers and, on the rehearsal windows, this member's own probabilities: where the listener
+        says nothing new there is nothing to correct.
+        """
+        return self.rehearse_together([self], X, y, weight, rehearsal=rehearsal, n0=n0)[0]
+
+    @staticmethod
+    def rehearse_together(
+        members: Sequence[BoostedTrees],
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> list[BoostedTrees]:
+        """:meth:`rehearse` for several members at once; the windows are cut into bins once for all of them."""
+        new = [copy.copy(member) for member in members]
+        for member in new:
+            member.correction_ = None
         if len(X) == 0:
             return new
+        first, n_classes = members[0], len(members[0].classes_)
+        answers = np.zeros((len(X), first._n_outputs))
+        answers[np.arange(len(X)), y] = 1.0
+        rows = X
         if rehearsal is not None:
-            X, y = np.concatenate([rehearsal.X, X]), np.concatenate([rehearsal.y, y])
-            weight = np.concatenate([rehearsal.weight(len(self.classes_), n0), weight])
-        new.correction_ = self._grow(
-            X, y, weight, self.rehearse_rounds, margin=self._base(X),
-            max_depth=self.rehearse_depth, learning_rate=self.rehearse_rate,
-        )  # fmt: skip
+            rows = np.concatenate([rehearsal.X, X])
+            weight = np.concatenate([rehearsal.weight(n_classes, n0), weight])
+        data = first._matrix(rows)
+        for member in new:
+            margin = member._base(X)
+            target = answers
+            if rehearsal is not None:
+                known = member._base(rehearsal.X)
+                margin, target = np.concatenate([known, margin]), np.concatenate([softmax(known, axis=1), answers])
+            data.set_base_margin(margin)
+            member.correction_ = member._grow(
+                data,
+                member.rehearse_rounds,
+                obj=_soft_targets(target, weight[:, None]),
+                max_depth=member.rehearse_depth,
+                learning_rate=member.rehearse_rate,
+                disable_default_eval_metric=1,
+            )
         return new
 
     def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
@@ -240,13 +269,24 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "classes_")
         rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         margin = self._correct(rows, self._base(rows))[:, : len(self.classes_)]
-        proba: NDArray[np.float32] = np.exp(margin - margin.max(axis=1, keepdims=True))
-        return proba / proba.sum(axis=1, keepdims=True)
+        proba: NDArray[np.float32] = softmax(margin, axis=1)
+        return proba
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class; the earliest one on ties."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+
+def _soft_targets(target: NDArray[np.float64], weight: NDArray[np.float64]) -> Callable[..., Any]:
+    """Cross-entropy to probabilities rather than labels: gradient and curvature as XGBoost's own softmax has them."""
+
+    def objective(margin: NDArray[np.float32], data: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        del data
+        proba = softmax(margin.reshape(target.shape), axis=1)
+        return weight * (proba - target), np.maximum(weight * 2.0 * proba * (1.0 - proba), 1e-16)
+
+    return objective
 
 
 _threads_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()

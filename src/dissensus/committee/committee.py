@@ -158,7 +158,7 @@ class Committee:
         kinds: Sequence[str | Any] = ("gnb", "sgd", "xgb"),
         n_folds: int = 5,
         classes: ArrayLike | None = None,
-        rehearsal_size: int = 1024,
+        rehearsal_size: int = 512,
         random_state: int = 0,
         feature_names: Sequence[str] | None = None,
         fingerprint: str | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -46,7 +47,10 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
     eta0 : float, optional
         First step. Default: the inverse of the mean squared length of a row.
     anchor : float
-        Precision of the Gaussian prior that ties a listener's weights to the pre-trained ones (see :meth:`rehearse`).
+        Precision of the Gaussian prior that ties a listener's weights to the pre-trained ones (see :meth:`rehearse`); 1 for
+        a member that was never pre-trained.
+    rank : int
+        Dimension of the space in which a listener's weights may differ from the pre-trained ones.
     random_state : int, RandomState or None
         Order of the rows.
 
@@ -75,7 +79,8 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         max_iter: int = 100,
         tol: float = 1e-4,
         eta0: float | None = None,
-        anchor: float = 1.0,
+        anchor: float = 30.0,
+        rank: int = 32,
         random_state: Any = None,
     ) -> None:
         self.alpha = alpha
@@ -83,6 +88,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         self.tol = tol
         self.eta0 = eta0
         self.anchor = anchor
+        self.rank = rank
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
@@ -198,34 +204,58 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
 
         The move ``d`` minimises the log loss on the answers, plus the log loss on the rehearsal windows with this member's
         own probabilities as their targets, plus ``anchor / 2`` times its squared length. It is convex, and without answers
-        its minimum is ``d = 0``. Solved by bound optimisation (the curvature of the log loss is at most 1/4), which needs
-        one factorisation for all classes and no step size.
+        its minimum is ``d = 0``. It lies in the span of the ``rank`` leading principal components of the rehearsal windows.
         """
-        new = copy.copy(self)
+        return self.rehearse_together([self], X, y, weight, rehearsal=rehearsal, n0=n0)[0]
+
+    @staticmethod
+    def rehearse_together(
+        members: Sequence[LogisticSGD],
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> list[LogisticSGD]:
+        """:meth:`rehearse` for several members at once, which share everything but their targets.
+
+        Solved by accelerated bound optimisation: the curvature of the log loss is at most 1/4, so one factorisation serves
+        all members, classes and steps, and there is no step size.
+        """
+        new = [copy.copy(member) for member in members]
         if len(X) == 0:
             return new
-        rows, start, target, share = X, X @ self.coef_.T + self.intercept_, one_hot(y, len(self.classes_)), weight
+        first, n_classes = members[0], len(members[0].classes_)
+        coef = np.concatenate([member.coef_ for member in members])
+        intercept = np.concatenate([member.intercept_ for member in members])
+        start = X @ coef.T + intercept
+        target = np.tile(one_hot(y, n_classes), len(members))
+        anchor, axes = 1.0, np.eye(X.shape[1])
+        rows, share = X.astype(np.float64), weight
         if rehearsal is not None:
-            known = rehearsal.X @ self.coef_.T + self.intercept_
-            rows, start = np.concatenate([rehearsal.X, X]), np.concatenate([known, start])
-            target = np.concatenate([expit(known), target])
-            share = np.concatenate([rehearsal.weight(len(self.classes_), n0), weight])
-        rows = np.column_stack([rows.astype(np.float64), np.ones(len(rows))])
-        penalty = np.full(rows.shape[1], float(self.anchor))
-        penalty[-1] = 1e-3 * self.anchor
-        bound = cho_factor((rows * (0.25 * share)[:, None]).T @ rows + np.diag(penalty))
-        move = np.zeros((rows.shape[1], len(self.classes_)))
+            anchor, axes = float(first.anchor), _principal_axes(rehearsal, first.rank)
+            known = rehearsal.X @ coef.T + intercept
+            start, target = np.concatenate([known, start]), np.concatenate([expit(known), target])
+            rows = np.concatenate([rehearsal.kept["rows", first.rank], rows @ axes])
+            share = np.concatenate([rehearsal.weight(n_classes, n0), share])
+        rows = np.column_stack([rows, np.ones(len(rows))])
+        penalty = np.append(np.full(axes.shape[1], anchor), 1e-3 * anchor)[:, None]
+        bound = cho_factor((rows * (0.25 * share)[:, None]).T @ rows + np.diag(penalty[:, 0]))
+        move = np.zeros((rows.shape[1], len(coef)))
         ahead, momentum = move, 1.0
-        for _ in range(60):
-            gradient = rows.T @ (share[:, None] * (expit(start + rows @ ahead) - target)) + penalty[:, None] * ahead
-            step = ahead - cho_solve(bound, gradient)
+        for _ in range(100):
+            error = share[:, None] * (expit(start + rows @ ahead) - target)
+            step = ahead - cho_solve(bound, rows.T @ error + penalty * ahead)
             momentum, before = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)), momentum
             ahead, last = step + (before - 1.0) / momentum * (step - move), move
             move = step
-            if np.abs(move - last).max() < 1e-7:
+            if np.abs(move - last).max() < 1e-5:
                 break
-        new.coef_ = self.coef_ + move[:-1].T
-        new.intercept_ = self.intercept_ + move[-1]
+        for i, member in enumerate(new):
+            mine = move[:, i * n_classes : (i + 1) * n_classes]
+            member.coef_ = member.coef_ + (axes @ mine[:-1]).T
+            member.intercept_ = member.intercept_ + mine[-1]
         return new
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -248,3 +278,16 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         """The most probable class; the earliest one on ties."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+
+def _principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
+    """Leading eigenvectors of the rehearsal's second moments, ``(n_features, rank)``; all directions where they are few."""
+    if ("axes", rank) not in rehearsal.kept:
+        rows = rehearsal.X.astype(np.float64)
+        axes = np.eye(rows.shape[1])
+        if rank < rows.shape[1]:
+            axes = np.ascontiguousarray(np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :rank])
+        rehearsal.kept["rows", rank] = rows @ axes
+        rehearsal.kept["axes", rank] = axes
+    held: NDArray[np.float64] = rehearsal.kept["axes", rank]
+    return held

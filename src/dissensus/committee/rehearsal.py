@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rehearsal", "draw_rehearsal"]
+__all__ = ["Rehearsal", "draw_rehearsal", "thin"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +29,11 @@ class Rehearsal:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What members worked out from this buffer alone, for next time."""
+        return {}
 
     def weight(self, n_classes: int, total: float) -> NDArray[np.float64]:
         """Weight per window: ``total`` in all, the same for every class that is present."""
@@ -66,3 +73,15 @@ def draw_rehearsal(
     deal = shuffled[np.argsort(turn, kind="stable")]  # one window of every track, then a second one, and so on
     chosen = np.sort(np.concatenate([deal[y[deal] == c][: size // n_classes] for c in range(n_classes)]))
     return Rehearsal(np.ascontiguousarray(X[chosen], dtype=np.float32), y[chosen].astype(np.int64))
+
+
+def thin(
+    weight: NDArray[np.float64], start: NDArray[np.int64], n_windows: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """At most ``n_windows`` evenly spaced windows of every track, and their weights, which keep each track's total."""
+    rows, share = [], []
+    for a, b in zip(start[:-1].tolist(), start[1:].tolist(), strict=True):
+        chosen = a + (np.arange(min(n_windows, b - a)) * (b - a)) // min(n_windows, b - a)
+        rows.append(chosen)
+        share.append(np.full(len(chosen), weight[a:b].sum() / len(chosen)))
+    return np.concatenate(rows), np.concatenate(share)

@@ -23,7 +23,12 @@ _ARRAYS: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
     "xgb": {},
     "cnn": {"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))},
 }
-_VALUES: dict[str, tuple[str, ...]] = {"gnb": ("epsilon_",), "sgd": ("t_", "eta0_"), "xgb": ("seed_",), "cnn": ("n_iter_",)}
+_VALUES: dict[str, tuple[str, ...]] = {
+    "gnb": ("epsilon_",),
+    "sgd": ("t_", "eta0_"),
+    "xgb": ("seed_",),
+    "cnn": ("n_iter_",),
+}
 _BOOSTERS = ("booster_", "correction_")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus.committee._rows import encode
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
+from dissensus.committee.rehearsal import thin
 from dissensus.errors import ParameterError
 
 __all__ = ["UPDATES", "personalise"]
@@ -23,6 +24,9 @@ UPDATES = ("replay", "incremental")
 #: Windows of a track in the published set-up (30 s in windows of 1 s that overlap by half). An incremental update gives a track
 #: of fewer windows this weight: with less, boosting finds no leaf heavy enough and the update would silently do nothing.
 PUBLISHED_WINDOWS = 60
+
+#: Windows of an answered track that a replay looks at (evenly spaced; naive Bayes takes all). Neighbours overlap by half.
+REPLAY_WINDOWS = 16
 
 
 def personalise(
@@ -108,12 +112,23 @@ def _replay(
     tracks = sorted(tracks, key=lambda run: (int(y[run[0]]), run[1] - run[0], X[run[0] : run[1]].tobytes()))
     rows = np.concatenate([np.arange(a, b) for a, b in tracks]) if tracks else np.empty(0, dtype=np.int64)
     weight = np.concatenate([np.full(b - a, 1.0 / (b - a)) for a, b in tracks]) if tracks else np.empty(0)
-    members = [
-        member.rehearse(X[rows], y[rows], weight, rehearsal=base.rehearsal, n0=n0)
-        if hasattr(member, "rehearse")
-        else member
-        for member in base.members
-    ]
+    start = np.concatenate([[0], np.cumsum([b - a for a, b in tracks])]).astype(np.int64)
+    chosen, share = thin(weight, start, REPLAY_WINDOWS) if tracks else (rows, weight)
+    X, y = X[rows], y[rows]
+    few = {"X": X[chosen], "y": y[chosen], "weight": share, "rehearsal": base.rehearsal, "n0": n0}
+    every = {"X": X, "y": y, "weight": weight, "rehearsal": base.rehearsal, "n0": n0}
+    members = list(base.members)
+    for kind in dict.fromkeys(type(member) for member in members):
+        where = [i for i, member in enumerate(members) if type(member) is kind]
+        answers = every if getattr(kind, "rehearses_every_window", False) else few
+        if hasattr(kind, "rehearse_together"):
+            taught = kind.rehearse_together([members[i] for i in where], **answers)
+        elif hasattr(kind, "rehearse"):
+            taught = [members[i].rehearse(**answers) for i in where]
+        else:
+            continue
+        for i, member in zip(where, taught, strict=True):
+            members[i] = member
     return base.with_members(members)
 
 
