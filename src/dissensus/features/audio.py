@@ -26,9 +26,19 @@ from dissensus.errors import (
     UnsupportedFormatError,
 )
 from dissensus.features._containers import LIMITS, MPEG_LIKE, AudioInfo, AudioLimits, ends_early, parser_says_cut, sniff
+from dissensus.features._samples import all_finite, downmix
 from dissensus.features._stderr import quiet_decoders
 
-__all__ = ["LIMITS", "AudioInfo", "AudioLimits", "audio_info", "load_audio", "stream_audio", "write_audio"]
+__all__ = [
+    "LIMITS",
+    "AudioInfo",
+    "AudioLimits",
+    "audio_info",
+    "decoder_versions",
+    "load_audio",
+    "stream_audio",
+    "write_audio",
+]
 
 _BLOCK: Final = 1 << 16  # frames decoded at a time
 _HUGE: Final = 1 << 62  # the library's word for "length not known"
@@ -198,24 +208,11 @@ class _Source:
         return os.lseek(self.fd, 0, os.SEEK_CUR) >= self.size
 
     def _mono(self, block: NDArray[np.float32], at: int) -> NDArray[np.float32]:
-        channels = block.shape[1]
-        if channels == 1:
-            mono = block[:, 0].copy()
-        else:
-            with np.errstate(all="ignore"):
-                mono = block[:, 0] + block[:, 1]
-                for channel in range(2, channels):
-                    mono += block[:, channel]
-                mono *= np.float32(1.0 / channels)
-        if not _finite(mono):
+        mono = downmix(block)
+        if not all_finite(mono):
             bad = int(np.flatnonzero(~np.isfinite(mono))[0])
             raise NonFiniteAudioError(f"{self.name}: NaN or infinity at {(at + bad) / self.info.sr:.4f} s")
         return mono
-
-
-def _finite(x: NDArray[np.float32]) -> bool:
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.dot(x, x))) or bool(np.isfinite(x).all())
 
 
 def _check_span(sr: int, start_s: float, duration_s: float | None, truncated: str) -> None:
@@ -291,7 +288,7 @@ def _resampled(source: _Source, sr: int, blocks: Iterator[NDArray[np.float32]]) 
 
 
 def _checked(source: _Source, block: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not _finite(block):
+    if not all_finite(block):
         raise NonFiniteAudioError(f"{source.name}: samples so large that resampling overflows; scale the file to ±1")
     return block
 
@@ -362,6 +359,16 @@ def load_audio(
     finally:
         source.close()
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def decoder_versions() -> dict[str, str]:
+    """Versions of what decodes and resamples, for the record."""
+    import soundfile
+    import soxr
+
+    from dissensus import __version__
+
+    return {"dissensus": __version__, "libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
 
 
 def write_audio(path: str | os.PathLike[str], signal: ArrayLike, sr: int, *, subtype: str | None = None) -> None:

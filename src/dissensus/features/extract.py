@@ -1,0 +1,317 @@
+"""From audio files to a pool on disk: in parallel, resumable, bad files set aside."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus._validate import check_count
+from dissensus.errors import DissensusError, ParameterError, StoreError
+from dissensus.features.audio import decoder_versions, load_audio
+from dissensus.features.mel import MelPlan
+from dissensus.features.pool_writer import PoolWriter
+from dissensus.features.sources import Excerpt
+
+__all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Progress", "extract"]
+
+#: Name of a feature set -> module:function of (signal, sr, window_s, overlap), module:names of its columns, revision. A
+#: change of values raises the revision, which enters the fingerprint.
+FEATURE_SETS: Final[dict[str, tuple[str, str, int]]] = {
+    "is13": ("is13:is13", "is13:IS13_NAMES", 1),
+    "summary": ("summary:summary", "summary:SUMMARY_NAMES", 1),
+    "opensmile": ("opensmile_adapter:opensmile_is13", "is13:IS13_NAMES", 1),
+}
+
+
+def _named(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(f"dissensus.features.{module}"), name)
+
+
+@dataclass(frozen=True)
+class FeatureChoice:
+    """Which features to compute, and how the audio is prepared.
+
+    Attributes
+    ----------
+    name : {"is13", "summary", "logmel", "opensmile"}
+        ``"logmel"`` stores the frames of a default :class:`~dissensus.features.MelPlan` as windows; ``"opensmile"`` needs
+        the package of that name, whose licence forbids commercial use.
+    sr : int
+        Sample rate that everything is brought to, Hz.
+    window_s, overlap : float
+        Length of a window in seconds, and the share that the next one repeats.
+    truncated : {"error", "keep"}
+        A file that ends early is a bad file, or is used as far as it goes.
+    """
+
+    name: str = "is13"
+    sr: int = 16000
+    window_s: float = 1.0
+    overlap: float = 0.5
+    truncated: Literal["error", "keep"] = "error"
+
+    def __post_init__(self) -> None:
+        if self.name != "logmel" and self.name not in FEATURE_SETS:
+            raise ParameterError(f"features={self.name!r}; choose logmel, {', '.join(FEATURE_SETS)}")
+        if not 0 < self.window_s < 3600 or not 0 <= self.overlap < 1:
+            raise ParameterError(
+                f"window_s={self.window_s}, overlap={self.overlap}: need 0 < window_s and 0 <= overlap < 1"
+            )
+        check_count(self.sr, "sr", minimum=1000)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the fingerprint is made of."""
+        audio = {"sr": self.sr, "resampler": "soxr HQ", "channels": "mean"}
+        if self.name == "logmel":
+            return {**MelPlan(sr=self.sr).fingerprint, **audio}
+        revision = FEATURE_SETS[self.name][2]
+        return {
+            "features": self.name,
+            "revision": revision,
+            "window_s": self.window_s,
+            "overlap": self.overlap,
+            **audio,
+        }
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        if self.name == "logmel":
+            return tuple(f"mel_{i}" for i in range(MelPlan(sr=self.sr).n_mels))
+        return tuple(_named(FEATURE_SETS[self.name][1]))
+
+    def __call__(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The windows of a signal at ``sr``, (n_windows, n_features)."""
+        if self.name == "logmel":
+            return MelPlan(sr=self.sr)(signal)
+        compute = _named(FEATURE_SETS[self.name][0])
+        return np.asarray(compute(signal, self.sr, window_s=self.window_s, overlap=self.overlap), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    n_done: int
+    n_total: int
+    n_failed: int
+    audio_s: float
+    elapsed_s: float
+
+    @property
+    def left_s(self) -> float:
+        """Estimate of the time left, seconds."""
+        return self.elapsed_s / self.n_done * (self.n_total - self.n_done) if self.n_done else float("nan")
+
+    @property
+    def rate(self) -> float:
+        """Seconds of audio per second."""
+        return self.audio_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+
+@dataclass
+class ExtractReport:
+    """What a job did.
+
+    Attributes
+    ----------
+    n_added, n_there : int
+        Tracks added now, and those that were in the pool before.
+    errors : list of (track_id, path, kind, message)
+        Files set aside; also in ``errors.csv`` of the pool.
+    audio_s, elapsed_s : float
+        Seconds of audio that went in, and how long it took.
+    """
+
+    n_added: int = 0
+    n_there: int = 0
+    errors: list[tuple[int | str, str, str, str]] = field(default_factory=list)
+    audio_s: float = 0.0
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    windows: NDArray[np.float32] | None
+    audio_s: float = 0.0
+    kind: str = ""
+    message: str = ""
+
+
+def _one(excerpt: Excerpt, choice: FeatureChoice) -> _Outcome:
+    """Decode and describe one excerpt; runs in a worker."""
+    try:
+        signal = load_audio(
+            excerpt.path,
+            sr=choice.sr,
+            start_s=excerpt.start_s,
+            duration_s=excerpt.duration_s,
+            truncated=choice.truncated,
+        )
+        windows = choice(signal)
+        if len(windows) == 0:
+            return _Outcome(None, kind="EmptyAudioError", message=f"{excerpt.path}: too short for a single window")
+        if not np.isfinite(windows).all():
+            return _Outcome(None, kind="NonFiniteFeatures", message=f"{excerpt.path}: its features are not finite")
+        return _Outcome(windows, len(signal) / choice.sr)
+    except ImportError:
+        raise
+    except (DissensusError, MemoryError, ValueError, ArithmeticError) as error:
+        return _Outcome(None, kind=type(error).__name__, message=str(error))
+
+
+@lru_cache(maxsize=1)
+def _quiet_worker() -> None:
+    """Once a worker process: one thread for each library, and Ctrl-C is the parent's business."""
+    import signal
+
+    from threadpoolctl import threadpool_limits
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(limits=1)
+
+
+def _in_order(excerpts: Sequence[Excerpt], choice: FeatureChoice, jobs: int) -> Iterator[tuple[Excerpt, _Outcome]]:
+    """Outcomes in the order of the excerpts, so that the pool is the same for any number of jobs."""
+    if jobs == 1:
+        for excerpt in excerpts:
+            yield excerpt, _one(excerpt, choice)
+        return
+    waiting = deque(excerpts)
+    while waiting:
+        running: deque[tuple[Excerpt, Future[_Outcome]]] = deque()
+        with _workers(jobs) as pool:
+            try:
+                while waiting or running:
+                    while waiting and len(running) < 4 * jobs:
+                        running.append((waiting[0], pool.submit(_one, waiting[0], choice)))
+                        waiting.popleft()
+                    outcome = running[0][1].result()
+                    yield running.popleft()[0], outcome
+            except BrokenProcessPool:
+                pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        # A worker died. Those that were under way go through workers of their own, so that the culprit is known.
+        for excerpt, _ in running:
+            yield excerpt, _alone(excerpt, choice)
+
+
+def _workers(jobs: int) -> ProcessPoolExecutor:
+    import multiprocessing
+
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet_worker)
+
+
+def _alone(excerpt: Excerpt, choice: FeatureChoice) -> _Outcome:
+    with _workers(1) as pool:
+        try:
+            return pool.submit(_one, excerpt, choice).result()
+        except BrokenProcessPool:
+            return _Outcome(
+                None, kind="WorkerDied", message=f"{excerpt.path}: the decoder or the features crashed on it"
+            )
+
+
+def extract(
+    excerpts: Sequence[Excerpt],
+    pool: str | os.PathLike[str],
+    choice: FeatureChoice | None = None,
+    *,
+    jobs: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ExtractReport:
+    """Compute features of audio files into a pool on disk.
+
+    A pool that is there already is continued: tracks in it are not computed again, files that failed are tried again. A bad
+    file goes to ``errors.csv`` and the job goes on. The pool is the same for any ``jobs``.
+
+    Parameters
+    ----------
+    excerpts : sequence of Excerpt
+        From :func:`~dissensus.features.sources.gather_audio`.
+    pool : str or path
+        Folder of the pool.
+    choice : FeatureChoice, optional
+        Default: IS13 over windows of 1 s that overlap by half.
+    jobs : int
+        Processes; 1 works in this one. A file that crashes a process is set aside like any other bad file.
+    on_progress : callable, optional
+        Called after every file.
+
+    Returns
+    -------
+    ExtractReport
+
+    Raises
+    ------
+    PoolFormatError
+        A pool of other features is there.
+    StoreError
+        The disk refused; what was committed is safe.
+    MissingDependencyError
+        ``"opensmile"`` without the package.
+    """
+    choice = choice or FeatureChoice()
+    check_count(jobs, "jobs")
+    columns = choice.columns
+    report = ExtractReport()
+    began = time.monotonic()
+    with PoolWriter(
+        pool, n_features=len(columns), feature_names=columns, plan=choice.plan, made_by=decoder_versions()
+    ) as writer:
+        left = [excerpt for excerpt in excerpts if excerpt.track_id not in writer.known]
+        report.n_there = len(excerpts) - len(left)
+        committed = began
+        for excerpt, outcome in _in_order(left, choice, min(jobs, max(1, len(left)))):
+            if outcome.windows is None:
+                report.errors.append((excerpt.track_id, excerpt.path, outcome.kind, outcome.message))
+            else:
+                writer.append(excerpt.track_id, outcome.windows)
+                report.n_added += 1
+                report.audio_s += outcome.audio_s
+            now = time.monotonic()
+            if now - committed > 5.0:
+                writer.commit()
+                _write_errors(Path(pool), report.errors)
+                committed = now
+            if on_progress is not None:
+                done = report.n_added + len(report.errors)
+                on_progress(Progress(done, len(left), len(report.errors), report.audio_s, now - began))
+        _write_errors(Path(pool), report.errors)
+    report.elapsed_s = time.monotonic() - began
+    return report
+
+
+def _write_errors(folder: Path, errors: Sequence[tuple[int | str, str, str, str]]) -> None:
+    target = folder / "errors.csv"
+    beside = folder / ".errors.csv.tmp"
+    try:
+        if not errors:
+            target.unlink(missing_ok=True)
+            return
+        with open(beside, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            table = csv.writer(file)
+            table.writerow(("track_id", "path", "kind", "message"))
+            table.writerows(errors)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error.strerror})") from None
