@@ -11,9 +11,7 @@ from dissensus.evaluation.protocol import Protocol
 from dissensus.features.pool import Pool
 
 #: A protocol that ends in a second or two.
-QUICK = Protocol(
-    kinds=("gnb", "sgd"), rounds=3, queries=4, repeats=2, null_repeats=1, min_tracks=30, n_folds=2, windows_per_track=4
-)
+QUICK = Protocol(kinds=("gnb", "sgd"), rounds=3, queries=4, repeats=2, null_repeats=1, min_tracks=30, n_folds=2)
 
 
 def latent_dataset(

@@ -25,8 +25,9 @@ Written to OUT: **scores.parquet** (one row a listener, repeat, strategy, update
 answer), **summary.json** and **summary.txt** (intervals, the null of permuted answers, paired comparisons),
 **learning_curves.png** and **.svg**, **splits.json**, and under **details/** the queries and the runs with permuted answers.
 
-Data sets: **trompa** (`--data` a folder of TROMPA-MER), **synthetic** (listeners with boundaries of their own, made on the
-spot; `--personal` says how far apart they are), **table** (`--data` a folder or file; see `dissensus.datasets.table`).
+Data sets: **trompa**, **soundtracks**, **amg1608** (`--data` is the folder), **synthetic** (listeners with boundaries of
+their own, made on the spot; `--personal` says how far apart they are), **table** (`--features`, `--annotations`, and
+`--columns` where the columns are not called track_id, listener_id and label).
 
 Examples:
 
@@ -34,6 +35,8 @@ Examples:
 
 - `dissensus evaluate trompa --data DIR --members gnb,sgd,xgb --strategies mc,hc,mix,rand --rounds 15 --queries 4 --balanced
 --repeats 20 --update replay,incremental --out results/`
+
+- `dissensus evaluate table --features tracks.csv --annotations answers.csv --columns listener=user,label=quad --min-tracks 40`
 
 - `dissensus evaluate trompa --data DIR --protocol trompa2022 --out paper/` (as published, with its faults, labelled paper)
 """
@@ -43,6 +46,8 @@ class DataName(StrEnum):
     """Where the listeners come from."""
 
     trompa = "trompa"
+    soundtracks = "soundtracks"
+    amg1608 = "amg1608"
     synthetic = "synthetic"
     table = "table"
 
@@ -65,8 +70,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _evaluate(
-    data_set: Annotated[DataName, typer.Argument(metavar="DATASET", help="trompa, synthetic or table.")],
-    data: Annotated[Path | None, typer.Option(help="Folder (or file) of the data set.")] = None,
+    data_set: Annotated[
+        DataName, typer.Argument(metavar="DATASET", help="trompa, soundtracks, amg1608, synthetic, table.")
+    ],
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    features: Annotated[Path | None, typer.Option(help="table: file of features, a row a track or window.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="table: file of annotations, a row a judgement.")] = None,
+    columns: Annotated[str, typer.Option(help="table: what=name, by commas; see dissensus.datasets.table.")] = "",
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     protocol: Annotated[
         ProtocolName, typer.Option(help="The sound protocol, or a published one with its faults.")
@@ -110,30 +120,58 @@ def _evaluate(
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = replace(PROTOCOLS[protocol.value], **changes)
-    _run(_load(data_set, data, snapshot, personal, listeners, seed), settings, out, jobs or _cores(), listeners)
+    if data_set is DataName.table:
+        dataset = _table(features, annotations, columns)
+    elif data_set is DataName.synthetic:
+        dataset = _synthetic(listeners or 40, personal, seed)
+    else:
+        dataset = _published(data_set, data, snapshot)
+    _run(dataset, settings, out, jobs or _cores(), listeners)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _load(
-    name: DataName, data: Path | None, snapshot: str, personal: float, listeners: int | None, seed: int
-) -> Dataset:
-    if name is DataName.synthetic:
-        from dissensus.datasets.synthetic import Panel, latent_listeners
+def _synthetic(listeners: int, personal: float, seed: int) -> Dataset:
+    from dissensus.datasets.synthetic import Panel, latent_listeners
 
-        panel = Panel(tracks_per_listener=100, rho=personal, n_rated=400)
-        return latent_listeners(700, listeners or 40, panel=panel, seed=seed)
+    return latent_listeners(700, listeners, panel=Panel(tracks_per_listener=100, rho=personal, n_rated=400), seed=seed)
+
+
+def _table(features: Path | None, annotations: Path | None, columns: str) -> Dataset:
+    from dataclasses import fields
+
+    from dissensus.datasets import table
+
+    if features is None or annotations is None:
+        raise typer.BadParameter("table needs --features FILE and --annotations FILE", param_hint="DATASET")
+    known = [f.name for f in fields(table.Columns) if f.name not in ("features", "extra")]
+    named: dict[str, Any] = {}
+    for part in _split(columns) or ():
+        what, equals, name = part.partition("=")
+        if not equals or what not in known:
+            raise typer.BadParameter(f"{part!r}: write what=name, what of {', '.join(known)}", param_hint="--columns")
+        named[what] = name
+    if "arousal" in named and "label" not in named:
+        named["label"] = None
+    return table.load(features, annotations, table.Columns(**named), duplicates="newest")
+
+
+def _published(name: DataName, data: Path | None, snapshot: str) -> Dataset:
     if data is None:
-        raise typer.BadParameter(f"{name.value} needs the place of its files", param_hint="--data")
+        raise typer.BadParameter(f"{name.value} needs the folder of its files", param_hint="--data")
     if name is DataName.trompa:
         from dissensus.datasets import trompa
 
         return trompa.load(data, snapshot)
-    from dissensus.datasets import table
+    if name is DataName.soundtracks:
+        from dissensus.datasets import soundtracks
 
-    return table.load(data)
+        return soundtracks.load(data)
+    from dissensus.datasets import amg1608
+
+    return amg1608.load(data, features=True)
 
 
 def _run(dataset: Dataset, protocol: Protocol, out: Path, jobs: int, limit: int | None) -> None:

@@ -8,7 +8,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +198,6 @@ def run_evaluation(
         No listener has enough tracks, an unknown listener, or too few tracks to pre-train on.
     """
     protocol = protocol or Protocol()
-    if protocol.windows_per_track is None:
-        protocol = replace(protocol, windows_per_track=60 if dataset.pool.n_windows == dataset.pool.n_tracks else 1)
     if jobs < 1:
         raise ParameterError(f"jobs={jobs!r}: must be at least 1")
     votes = _labelled(dataset.annotations)

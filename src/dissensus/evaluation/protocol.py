@@ -63,10 +63,6 @@ class Protocol:
         included; or the pool and the test side each by itself (fault T4).
     mix : {"mean", "stack"}
         How machine and human consensus are joined.
-    windows_per_track : int, optional
-        An incremental update gets every window that many times over. Default: 1, and 60 where each track is one row. 60
-        windows of a 30 s clip are what the published updates got; on four rows of weight one boosted trees do not move at
-        all. Replay weighs tracks and needs no such thing.
     boosting_rounds : int
         Rounds that an incremental update adds to boosted trees. The published code adds 100; ten show the same collapse
         in a tenth of the time.
@@ -90,7 +86,6 @@ class Protocol:
     crowd: Literal["others", "everyone", "evaluated"] = "others"
     scaling: Literal["pretrained", "all", "sides"] = "pretrained"
     mix: Literal["mean", "stack"] = "mean"
-    windows_per_track: int | None = None
     boosting_rounds: int = 10
 
     def __post_init__(self) -> None:
@@ -103,8 +98,8 @@ class Protocol:
             for value in values:
                 if value not in allowed:
                     raise ParameterError(f"{name}: {value!r} is not one of {', '.join(allowed)}")
-        for name in ("rounds", "queries", "repeats", "min_tracks", "n_folds", "windows_per_track", "boosting_rounds"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
+        for name in ("rounds", "queries", "repeats", "min_tracks", "n_folds", "boosting_rounds"):
+            if getattr(self, name) < 1:
                 raise ParameterError(f"{name}={getattr(self, name)!r}: must be at least 1")
         if self.null_repeats < 0:
             raise ParameterError(f"null_repeats={self.null_repeats!r}: must be 0 or more")

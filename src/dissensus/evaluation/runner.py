@@ -95,10 +95,9 @@ class _Table:
     tie_key: NDArray[np.uint64]
     committee: Committee
 
-    def windows(self, tracks: list[int], times: int) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-        """Windows of these tracks, ``times`` over, with the answers and the tracks they belong to."""
+    def windows(self, tracks: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """Windows of these tracks, with the answers and the tracks they belong to."""
         rows = np.concatenate([np.arange(self.row_start[i], self.row_start[i + 1]) for i in tracks])
-        rows = np.repeat(rows, times) if times > 1 else rows
         return self.X[rows], self.answer[self.group[rows]], self.group[rows]
 
 
@@ -191,8 +190,7 @@ def _select(
 def _updated(
     committee: Committee, table: _Table, asked: list[int], new: list[int], update: str, protocol: Protocol, seed: int
 ) -> Committee:
-    tracks, times = (asked, 1) if update == "replay" else (new, protocol.windows_per_track or 1)
-    X, index, groups = table.windows(tracks, times)
+    X, index, groups = table.windows(asked if update == "replay" else new)
     y = np.asarray(committee.classes_)[index]
     return personalise(committee, X, y, groups, update=update, n0=protocol.n0, n_new=len(new), random_state=seed)
 
