@@ -68,7 +68,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     warnings.formatwarning = _one_line  # type: ignore[assignment]
     try:
-        code = app(args=argv, standalone_mode=False)
+        code = app(args=argv, prog_name="dissensus", standalone_mode=False)
+        if code == 130:  # newer versions of typer return it where older ones raise
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except _UsageError as error:
         return _wrong_usage(error)
@@ -108,6 +110,6 @@ def _one_line(message: Warning | str, category: type[Warning], *_: object) -> st
     return f"dissensus: {category.__name__}: {message}\n"
 
 
-def run() -> None:
+def run(argv: list[str] | None = None) -> None:
     """Entry point of the ``dissensus`` script."""
-    sys.exit(main())
+    sys.exit(main(argv))

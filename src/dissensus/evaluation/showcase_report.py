@@ -91,12 +91,25 @@ def _plane(axis: Any, result: Showcase) -> None:
         axis.scatter(
             latent[mine, 1], latent[mine, 0], marker=marker, s=26, facecolor="none", edgecolor="0.1", label=name
         )
-    axis.axhline(0, color="0.7", linewidth=0.8)
-    axis.axvline(0, color="0.7", linewidth=0.8)
+    _borders(axis, result)
     axis.set_xlabel("valence the clip was made for")
     axis.set_ylabel("arousal")
-    axis.set_title(f"what {result.listeners[0]} was asked, and said", fontsize=9)
+    axis.set_title(f"what {result.listeners[0]} was asked and said; dashed: their own borders", fontsize=9)
     axis.legend(fontsize=8, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+
+
+def _borders(axis: Any, result: Showcase) -> None:
+    """Grey: where the quadrants meet. Dashed: where they meet for this listener, whose truth is known."""
+    axis.axhline(0, color="0.8", linewidth=0.8)
+    axis.axvline(0, color="0.8", linewidth=0.8)
+    people, limits = result.data.people, (axis.get_ylim(), axis.get_xlim())
+    if people is None:
+        return
+    arousal, valence = np.meshgrid(np.linspace(*limits[0], 60), np.linspace(*limits[1], 60), indexing="ij")
+    person = people.listener_id.tolist().index(result.listeners[0])
+    heard = people.perceive(person, np.column_stack([arousal.ravel(), valence.ravel()])).reshape(60, 60, 2)
+    for side in (0, 1):
+        axis.contour(valence, arousal, heard[:, :, side], levels=[0.0], colors="0.2", linestyles="--", linewidths=0.9)
 
 
 def write_report(result: Showcase, path: Path, *, picture: Path | None = None) -> Path:
