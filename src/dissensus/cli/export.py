@@ -32,11 +32,10 @@ def export(
     **Try it:** `dissensus export models/ -o cnn.onnx --int8`
     """
     try:
-        import torch
+        from dissensus.committee.training.checkpoint import read_weights
+        from dissensus.committee.training.export import export_onnx, share_a_trunk
     except ImportError:
         raise MissingDependencyError("export needs torch and onnx: pip install 'dissensus[train]'") from None
-    from dissensus.committee.training.checkpoint import read_weights
-    from dissensus.committee.training.export import export_onnx
 
     files = sorted(models.glob("member*.safetensors")) if models.is_dir() else [models]
     if not files or not files[0].is_file():
@@ -45,12 +44,7 @@ def export(
         )
     loaded = [read_weights(path) for path in files]
     networks = [model for model, _ in loaded]
-    first = {k: v for k, v in networks[0].state_dict().items() if not k.startswith("dense2.")}
-    shared = all(
-        n.width == networks[0].width and all(torch.equal(v, n.state_dict()[k]) for k, v in first.items())
-        for n in networks[1:]
-    )
-    groups = [networks] if shared else [[network] for network in networks]
+    groups = [networks] if share_a_trunk(networks) else [[network] for network in networks]
     for i, members in enumerate(groups):
         path = out if len(groups) == 1 else out.with_name(f"{out.stem}-{i}{out.suffix}")
         data_id = str(loaded[i if len(groups) > 1 else 0][1].get("data_id", "unstated"))
@@ -69,9 +63,10 @@ def _int8(path: Path, n_clips: int) -> str:
 
     from dissensus._chunks import all_chunks
     from dissensus.committee.cnn import CnnModel
+    from dissensus.committee.training.fit import log_mel_chunks
     from dissensus.committee.training.quantise import quantise
     from dissensus.datasets.synthetic import SETTINGS
-    from dissensus.evaluation.cnn_study import log_mel_chunks, synthetic_clips
+    from dissensus.evaluation.cnn_study import synthetic_clips
 
     model = CnnModel.load(path)
     train, _ = synthetic_clips(n_clips, settings=tuple(SETTINGS), seed=101, duration_s=5.0)

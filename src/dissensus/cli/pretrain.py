@@ -44,14 +44,13 @@ def cnn(
     **Try it:** `dissensus pretrain cnn --synthetic 400 --width 16 --epochs 40 --learning-rate 0.001 -o models/`
     """
     try:
-        import torch  # noqa: F401
+        from dissensus.committee.training.checkpoint import write_weights
+        from dissensus.committee.training.clips import Augmentation
+        from dissensus.committee.training.fit import Schedule, train_committee
     except ImportError:
         raise MissingDependencyError("training needs torch: pip install 'dissensus[train]'") from None
     from rich.progress import Progress
 
-    from dissensus.committee.training.checkpoint import write_weights
-    from dissensus.committee.training.clips import Augmentation
-    from dissensus.committee.training.fit import Schedule, train_committee
     from dissensus.evaluation.cnn_study import study_synthetic
     from dissensus.features.summary import summary
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dissensus.committee.training.clips import ClipSet
     from dissensus.committee.training.fit import Epoch, TrainedMember
 
-__all__ = ["CnnStudy", "log_mel_chunks", "study_synthetic", "synthetic_clips"]
+__all__ = ["CnnStudy", "study_synthetic", "synthetic_clips"]
 
 #: Sounds of the synthesiser that no member hears in training.
 UNSEEN_SETTINGS = ("organ", "bell")
@@ -62,19 +62,6 @@ def synthetic_clips(n: int, *, settings: tuple[str, ...], seed: int, duration_s:
     signals = [data.clip(track) for track in data.pool.track_ids]
     assert data.weak_label is not None
     return ClipSet(signals, data.weak_label, data.pool.track_ids), data
-
-
-def log_mel_chunks(clips: ClipSet) -> NDArray[np.float32]:
-    """Log-mel pictures of all chunks of all clips, (n_chunks, 1, 128, 231), in the order of the clips."""
-    import torch
-
-    from dissensus._chunks import all_chunks
-    from dissensus.committee.training.short_chunk import LogMelFrontEnd
-
-    front = LogMelFrontEnd()
-    with torch.no_grad():
-        parts = [front(torch.from_numpy(np.ascontiguousarray(all_chunks(clips.signal(i))))) for i in range(len(clips))]
-    return np.concatenate([part.numpy() for part in parts])
 
 
 def _macro_f1(truth: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> float:

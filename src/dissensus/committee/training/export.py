@@ -29,7 +29,7 @@ from dissensus.committee.training.short_chunk import (
 )
 from dissensus.errors import ModelFormatError, ParameterError
 
-__all__ = ["MEL_PARAMETERS", "OPSET", "export_onnx", "shared_trunk"]
+__all__ = ["MEL_PARAMETERS", "OPSET", "export_onnx", "share_a_trunk", "shared_trunk"]
 
 OPSET = 18
 MEL_PARAMETERS = {
@@ -52,6 +52,17 @@ class _FromSignal(nn.Module):
         return probabilities, embedding
 
 
+def share_a_trunk(members: Sequence[ShortChunkCNN]) -> bool:
+    """Whether the networks differ in their last layer only."""
+    first = members[0]
+    state = {k: v for k, v in first.state_dict().items() if not k.startswith("dense2.")}
+    return all(
+        (other.width, other.paper) == (first.width, first.paper)
+        and all(torch.equal(v, other.state_dict()[k]) for k, v in state.items())
+        for other in members[1:]
+    )
+
+
 def shared_trunk(members: Sequence[ShortChunkCNN]) -> SharedTrunk:
     """The members as heads on the first one's trunk.
 
@@ -61,10 +72,8 @@ def shared_trunk(members: Sequence[ShortChunkCNN]) -> SharedTrunk:
         The members' trunks differ: such members need a file each.
     """
     trunk = members[0]
-    state = {k: v for k, v in trunk.state_dict().items() if not k.startswith("dense2.")}
     for i, other in enumerate(members[1:], 1):
-        theirs = other.state_dict()
-        if other.paper != trunk.paper or any(not torch.equal(v, theirs[k]) for k, v in state.items()):
+        if not share_a_trunk([trunk, other]):
             raise ParameterError(f"member {i} does not share the trunk of member 0; export it to a file of its own")
     weight = torch.stack([m.dense2.weight.detach() for m in members])
     bias = torch.stack([m.dense2.bias.detach() for m in members])

@@ -19,7 +19,17 @@ from dissensus.committee.training.clips import Augmentation, ClipSet, random_chu
 from dissensus.committee.training.short_chunk import LogMelFrontEnd, ShortChunkCNN
 from dissensus.errors import ParameterError
 
-__all__ = ["Epoch", "Schedule", "TrainedMember", "choose_device", "predict_clips", "train_committee", "train_member"]
+__all__ = [
+    "Epoch",
+    "Schedule",
+    "TrainedMember",
+    "choose_device",
+    "log_mel_chunks",
+    "predict_clips",
+    "split_songs",
+    "train_committee",
+    "train_member",
+]
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,14 @@ def predict_clips(
         flush(True)
     out /= count[:, None]
     return out if embed else out / out.sum(axis=1, keepdims=True)
+
+
+def log_mel_chunks(clips: ClipSet) -> NDArray[np.float32]:
+    """Log-mel pictures of all chunks of all clips, (n_chunks, 1, 128, 231), in the order of the clips."""
+    front = LogMelFrontEnd()
+    with torch.no_grad():
+        parts = [front(torch.from_numpy(np.ascontiguousarray(all_chunks(clips.signal(i))))) for i in range(len(clips))]
+    return np.concatenate([part.numpy() for part in parts])
 
 
 def _optimiser(model: ShortChunkCNN, schedule: Schedule, stage: int) -> torch.optim.Optimizer:
