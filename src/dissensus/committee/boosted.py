@@ -43,7 +43,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     max_rounds : int
         Rounds the model may hold; ``partial_fit`` adds none beyond them, so that it cannot grow without bound.
     rehearse_rounds, rehearse_rate, rehearse_depth
-        Rounds, learning rate and depth of the correction that :meth:`rehearse` grows.
+        Rounds, learning rate and depth of the correction that :meth:`rehearse` grows, chosen on real listeners.
     random_state : int, RandomState or None
         Seed.
 
@@ -74,7 +74,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         max_rounds: int = 2000,
         rehearse_rounds: int = 10,
         rehearse_rate: float = 0.1,
-        rehearse_depth: int = 3,
+        rehearse_depth: int = 1,
         random_state: Any = None,
     ) -> None:
         self.n_rounds = n_rounds
