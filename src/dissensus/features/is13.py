@@ -78,6 +78,7 @@ def _rate(sr: int) -> int:
 
 def _raw(x: NDArray[np.float32], plan: IS13Plan, n_threads: int, backend: str) -> NDArray[np.float32]:
     n_frames = (len(x) - len(plan.long_window)) // plan.hop + 1
+    x = np.concatenate([x, np.zeros(2 * len(plan.left), dtype=np.float32)])  # transforms are longer than frames
     spectrum = np.empty((n_frames, 42), dtype=np.float32)
     candidates = np.empty((n_frames, 15), dtype=np.float32)
     spectral, pitches = resolve("is13_spectral", backend), resolve("is13_candidates", backend)
@@ -235,12 +236,12 @@ def is13(
     >>> features.shape, IS13_NAMES[0], IS13_NAMES[-1]
     ((5, 260), 'F0final_sma_stddev', 'mfcc_sma_de[14]_amean')
     """
-    length = int(round(float(window_s) / HOP_S)) if np.isfinite(window_s) else 0
+    length = round(float(window_s) / HOP_S) if np.isfinite(window_s) else 0
     if length < 2:
         raise ParameterError(f"window_s={window_s!r}: a window must be at least 0.02 s")
     if not 0.0 <= overlap < 1.0:
         raise ParameterError(f"overlap={overlap!r}: must be in [0, 1)")
-    hop = max(int(round(length * (1.0 - overlap))), 1)
+    hop = max(round(length * (1.0 - overlap)), 1)
     rows = is13_descriptors(signal, sr, voiced_deltas=voiced_deltas, n_threads=n_threads, backend=backend)
     out = np.empty((window_count(len(rows), length, hop), 2 * rows.shape[1]), dtype=np.float32)
     resolve("is13_windows", backend)(rows, length, hop, out)

@@ -93,7 +93,7 @@ def _band_weights(n_fft: int, rate: float, low: float, high: float) -> NDArray[n
     if np.floor(b) < len(bins):
         weight[int(b)] = b - np.floor(b) if b > np.floor(b) else 1.0
     weight[0] = 0.0
-    return weight / (len(bins) - 1)
+    return np.asarray(weight / (len(bins) - 1))
 
 
 def _sharpness(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,7 +108,7 @@ def _rasta() -> NDArray[np.float64]:
     c = 2.0 * np.cos(2.0 * np.pi * 29.0 * HOP_S)
     taps = np.array([1.0, -c, 0.0, c, -1.0])
     taps *= np.sqrt(0.1 / (taps @ taps))
-    return np.append(taps, 1.0 - np.sin(2.0 * np.pi * HOP_S))
+    return np.asarray(np.append(taps, 1.0 - np.sin(2.0 * np.pi * HOP_S)))
 
 
 def _cosines() -> NDArray[np.float64]:

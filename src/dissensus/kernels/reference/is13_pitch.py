@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +18,13 @@ def _enhance(magnitude: F) -> F:
     """Clear what is more than two bins away from a peak on both sides; the first bin is a peak where the spectrum falls."""
     rising = np.diff(magnitude) > 0.0
     falling = np.diff(magnitude) < 0.0
-    peaks = list(np.flatnonzero(rising[:-1] & falling[1:]) + 1)
+    peaks = [int(k) + 1 for k in np.flatnonzero(rising[:-1] & falling[1:])]
     if falling[0]:
         peaks.insert(0, 0)
     if rising[-1]:
         peaks.append(len(magnitude) - 1)
     out = magnitude.copy()
-    for a, b in zip(peaks[:-1], peaks[1:], strict=True):
+    for a, b in pairwise(peaks):
         out[a + 3 : max(a + 3, b - 2)] = 0.0
     padded = np.pad(out, 1)
     return np.asarray(0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:])

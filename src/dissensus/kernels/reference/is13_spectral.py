@@ -12,7 +12,7 @@ __all__ = ["is13_auditory", "is13_spectral"]
 
 def _frames(signal: NDArray[np.float32], length: int, hop: int, start: int, stop: int) -> F:
     at = np.arange(start, stop)[:, None] * hop + np.arange(length)
-    return signal[at].astype(np.float64)
+    return np.asarray(signal[at], dtype=np.float64)
 
 
 def _extremes(power: F) -> float:
