@@ -27,6 +27,7 @@ from dissensus.errors import (
 )
 from dissensus.features import Pool
 from dissensus.personalisation import Session, StopWhenStable
+from dissensus.personalisation.listener_model import ListenerModel
 from dissensus.strategies import consensus_entropy
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])
@@ -369,6 +370,25 @@ def test_the_crowd_may_come_ready_made_and_in_another_order_of_classes(committee
         Session(committee, POOL, strategy="hc", crowd=foreign)
 
 
+def test_a_session_goes_on_where_an_earlier_one_stopped(committee: Committee) -> None:
+    first = Session(committee, POOL, balanced=True, listener="ann", budget=16)
+    answer(first, 2)
+    later = Session(committee, POOL, balanced=True, listener="ann", budget=16, answers=first.answers)
+    assert later.answers == first.answers
+    assert later.member_proba().tobytes() == first.member_proba().tobytes()
+    for session in (first, later):
+        answer(session, 2)
+    assert [list(q) for q in later.queries] == [list(q) for q in first.queries[2:]]
+    assert later.finished == first.finished == "budget"
+    old = next(iter(first.answers))
+    later.undo(old)
+    later.tell({old: "Q1"})
+    assert later.answers[old] == "Q1"
+    assert "16 answers" in repr(later)
+    with pytest.raises(LabelError):
+        Session(committee, POOL, answers={POOL.track_ids[0]: "Q9"})
+
+
 # ---- cold start, other models, threads ----------------------------------------------------------------------------
 
 
@@ -423,6 +443,25 @@ def test_any_learner_will_do() -> None:
         _ = session.committee
     session.undo(next(iter(session.answers)))
     assert session.predict_proba()[0, 2] == pytest.approx(4 / 7)
+
+
+def test_a_model_of_another_pool_is_refused() -> None:
+    with pytest.raises(ParameterError, match="for this pool"):
+        Session(None, POOL.subset(POOL.track_ids[:5]), model=Tally(np.zeros(4)))
+
+
+def test_the_crowd_and_its_listener_model_can_be_asked_through_a_session() -> None:
+    everybody = ListenerModel(POOL, DATA.annotations)
+    session = Session(
+        None, POOL, model=everybody.for_listener(LISTENER), strategy="mix", crowd=DATA.annotations, listener=LISTENER
+    )
+    start = session.predict_proba()
+    tracks = list(session.ask(4))
+    session.tell(dict.fromkeys(tracks, "Q3"))
+    assert session.predict_proba(tracks)[:, 2].mean() > start[POOL.index_of(tracks), 2].mean()
+    for track in tracks:
+        session.undo(track)
+    np.testing.assert_array_equal(session.predict_proba(), start)
 
 
 def test_two_threads_tell_without_losing_or_doubling_an_answer(committee: Committee) -> None:

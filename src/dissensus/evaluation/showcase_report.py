@@ -21,9 +21,9 @@ __all__ = ["LIMITS", "draw_showcase", "write_report"]
 #: What the demo does not show; printed as well.
 LIMITS: Final = (
     (
-        "Music and listeners are made up. These listeners hear very personally (--personal), so there is much to learn "
-        "from few answers, and the memory of everybody is made light (--n0). Real listeners are more alike and contradict "
-        "themselves: expect far smaller gains, and measure them with `dissensus evaluate`."
+        "Music and listeners are made up, and how differently these listeners hear was chosen (--personal): by default "
+        "there is much to learn from few answers, and the memory of everybody is made light (--n0). Real listeners are more "
+        "alike and contradict themselves: expect far smaller gains, and measure them with `dissensus evaluate`."
     ),
     "One synthesiser and 41 plain descriptors of sound: the F1 here says nothing about recorded music.",
     "Pre-training uses the quadrant that each clip was made for, which no catalogue knows.",
@@ -102,10 +102,11 @@ def _borders(axis: Any, result: Showcase) -> None:
     """Grey: where the quadrants meet. Dashed: where they meet for this listener, whose truth is known."""
     axis.axhline(0, color="0.8", linewidth=0.8)
     axis.axvline(0, color="0.8", linewidth=0.8)
-    people, limits = result.data.people, (axis.get_ylim(), axis.get_xlim())
+    people = result.data.people
     if people is None:
         return
-    arousal, valence = np.meshgrid(np.linspace(*limits[0], 60), np.linspace(*limits[1], 60), indexing="ij")
+    (bottom, top), (left, right) = axis.get_ylim(), axis.get_xlim()
+    arousal, valence = np.meshgrid(np.linspace(bottom, top, 60), np.linspace(left, right, 60), indexing="ij")
     person = people.listener_id.tolist().index(result.listeners[0])
     heard = people.perceive(person, np.column_stack([arousal.ravel(), valence.ravel()])).reshape(60, 60, 2)
     for side in (0, 1):

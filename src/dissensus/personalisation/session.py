@@ -78,6 +78,9 @@ class Session:
         Answers allowed in all.
     stopping : StopWhenStable, optional
         When to stop earlier.
+    answers : mapping of track id to label, optional
+        What this listener said in an earlier session (its ``answers``): the session goes on as if it had never stopped.
+        Counts towards the budget.
     n0 : float
         Replay: what the memory of everybody weighs, in answers of this listener.
     model : Learner, optional
@@ -127,6 +130,7 @@ class Session:
         listener: Any = None,
         budget: int | None = None,
         stopping: StopWhenStable | None = None,
+        answers: Mapping[Any, Any] | None = None,
         n0: float = 100.0,
         model: Learner | None = None,
         random_state: int | np.random.SeedSequence = 0,
@@ -154,8 +158,21 @@ class Session:
             listener=listener,
             tie_key=tie_keys(pool.track_ids, random_state, listener=listener),
         )
+        proba = model.pool_proba()
+        if proba.shape[1:] != (pool.n_tracks, len(self._book.classes)):
+            raise ParameterError(
+                f"the model speaks of {proba.shape[1]} tracks and {proba.shape[2]} classes, the pool has {pool.n_tracks} "
+                f"tracks and the model {len(self._book.classes)} classes; make the model for this pool"
+            )
+        given = () if answers is None else self._read(answers, {}, set(range(pool.n_tracks)))
+        self._given = {track for track, _ in given}
         self._lock = threading.RLock()
-        self._state = _State(model)
+        state = _State(model)
+        self._state = self._taught(replace(state, told=(given,))) if given else state
+
+    def __repr__(self) -> str:
+        end = f", finished: {self.finished}" if self.finished else ""
+        return f"Session({self.strategy!r}, {self.n_answers} answers about {self.pool.n_tracks} tracks{end})"
 
     # ---- what is known -------------------------------------------------------------------------------------------
 
@@ -285,21 +302,11 @@ class Session:
         UnknownTrackError, NotAskedError, AlreadyAnsweredError, LabelError
             What is wrong with which track; nothing has changed.
         """
-        if not isinstance(answers, Mapping):
-            raise ParameterError(f"answers must map track ids to labels; got {type(answers).__name__}")
         with self._lock:
             state = self._state
-            known, asked = state.answers, self._asked(state)
-            batch: list[Answer] = []
-            for track_id, label in answers.items():
-                track = int(self.pool.index_of([track_id])[0])
-                if track in known:
-                    raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
-                if track not in asked:
-                    raise NotAskedError(f"track {track_id!r} was not asked; answer those of session.ask()")
-                batch.append((track, self._book.index(label)))
+            batch = self._read(answers, state.answers, self._asked(state))
             if batch:
-                told = (*state.told, tuple(batch))
+                told = (*state.told, batch)
                 self._state = self._taught(replace(state, told=told, skipped=state.skipped - {t for t, _ in batch}))
 
     def undo(self, track_id: Any) -> None:
@@ -341,8 +348,22 @@ class Session:
 
     # ---- how ------------------------------------------------------------------------------------------------------
 
+    def _read(self, answers: Mapping[Any, Any], known: Mapping[int, int], asked: set[int]) -> tuple[Answer, ...]:
+        """Answers as indices, all of them checked."""
+        if not isinstance(answers, Mapping):
+            raise ParameterError(f"answers must map track ids to labels; got {type(answers).__name__}")
+        batch: list[Answer] = []
+        for track_id, label in answers.items():
+            track = int(self.pool.index_of([track_id])[0])
+            if track in known:
+                raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
+            if track not in asked:
+                raise NotAskedError(f"track {track_id!r} was not asked; answer those of session.ask()")
+            batch.append((track, self._book.index(label)))
+        return tuple(batch)
+
     def _asked(self, state: _State) -> set[int]:
-        return {int(t) for query in state.queries for t in self.pool.index_of(query.track_ids)}
+        return self._given | {int(t) for query in state.queries for t in self.pool.index_of(query.track_ids)}
 
     def _closed(self, state: _State) -> NDArray[np.bool_]:
         closed = np.zeros(self.pool.n_tracks, dtype=bool)
