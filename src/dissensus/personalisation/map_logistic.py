@@ -68,20 +68,50 @@ def fit_map_logistic(
     if n == 0:
         return weight
     size = n_rows * n_classes
-    ridge = np.diag(np.repeat(penalty, n_classes))
+    pull = np.diag(np.repeat(penalty, n_classes))
     outer = (design[:, :, None] * design[:, None, :]).reshape(n, -1)
     same = np.eye(n_classes)
+    value = np.full(n_models, np.inf)
+    step: Floats = np.zeros_like(weight)
     for _ in range(max_iter):
-        proba = _softmax(design @ weight)
+        scores, value = _descend(design, label, sample_weight, prior_mean, penalty, weight, step, value)
+        weight = weight - step
+        proba = _softmax(scores)
         residual = sample_weight[:, :, None] * (proba - onehot)
         gradient = design.T @ residual + penalty[:, None] * (weight - prior_mean)
         curve = sample_weight[:, :, None, None] * (
             proba[..., :, None] * same - proba[..., :, None] * proba[..., None, :]
         )
         hessian = (outer.T @ curve.reshape(n_models, n, -1)).reshape(n_models, n_rows, n_rows, n_classes, n_classes)
-        hessian = hessian.transpose(0, 1, 3, 2, 4).reshape(n_models, size, size) + ridge
-        step = np.linalg.solve(hessian, gradient.reshape(n_models, size, 1)).reshape(weight.shape)
-        weight = weight - step
+        hessian = hessian.transpose(0, 1, 3, 2, 4).reshape(n_models, size, size) + pull
+        solved: Floats = np.linalg.solve(hessian, gradient.reshape(n_models, size, 1))
+        step = solved.reshape(weight.shape)
         if np.abs(step).max() < 1e-12:
             break
-    return weight
+    return weight - step
+
+
+def _descend(
+    design: Floats,
+    label: NDArray[np.int64],
+    sample_weight: Floats,
+    prior_mean: Floats,
+    penalty: Floats,
+    weight: Floats,
+    step: Floats,
+    value: Floats,
+) -> tuple[Floats, Floats]:
+    """Shorten ``step`` in place, model by model, until no objective rises; scores and objectives after it."""
+    rows = np.arange(len(label))
+    for _ in range(30):
+        scores = design @ (weight - step)
+        total = np.logaddexp.reduce(scores, axis=-1)
+        ridge = 0.5 * np.einsum("j,mjc->m", penalty, (weight - step - prior_mean) ** 2)
+        fresh = np.asarray(
+            np.einsum("mn,mn->m", sample_weight, total - scores[:, rows, label]) + ridge, dtype=np.float64
+        )
+        worse = fresh > value + 1e-9 * (1.0 + np.abs(value))
+        if not worse.any():
+            break
+        step[worse] *= 0.5
+    return scores, fresh

@@ -114,29 +114,56 @@ def fit_logistic_gp(kernel: Floats, log_prior: Floats, label: Ints, *, max_iter:
     identity = np.eye(n)
     shift = np.zeros((n, n_classes))
     coefficient = np.zeros((n, n_classes))
+    curvature, coupling = np.zeros((n_classes, n, n)), np.zeros((n, n))
+    value = _log_posterior(coefficient, shift, log_prior, label)
     for _ in range(max_iter):
         proba = softmax(log_prior + shift)
         curvature, coupling = _curvature(kernel, proba, identity)
         slope = proba * shift + target - proba
         slope -= proba * (proba * shift).sum(axis=1, keepdims=True)
         image = np.einsum("cij,jc->ic", curvature, kernel @ slope)
-        coefficient = slope - image + np.einsum("cij,j->ic", curvature, coupling @ image.sum(axis=1))
-        fresh = kernel @ coefficient
-        change = np.abs(fresh - shift).max(initial=0.0)
-        shift = fresh
-        if change < 1e-11:
+        fresh = slope - image + np.einsum("cij,j->ic", curvature, coupling @ image.sum(axis=1))
+        for _ in range(30):  # a full Newton step, or a part of it where it would overshoot
+            moved = kernel @ fresh
+            gained = _log_posterior(fresh, moved, log_prior, label)
+            if gained >= value - 1e-9 * (1.0 + abs(value)):
+                break
+            fresh = 0.5 * (fresh + coefficient)
+        change = np.abs(moved - shift).max(initial=0.0)
+        coefficient, shift, value = fresh, moved, gained
+        if change < 1e-6:  # Newton squares what is left: the coefficients are right to 1e-11, the curvature to 1e-6
             break
-    proba = softmax(log_prior + shift)
-    curvature, coupling = _curvature(kernel, proba, identity)
     return LogisticFit(coefficient, curvature, coupling)
+
+
+def _log_posterior(coefficient: Floats, shift: Floats, log_prior: Floats, label: Ints) -> float:
+    scores = log_prior + shift
+    top = scores.max(axis=1)
+    total = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
+    likely = (scores[np.arange(len(label)), label] - total).sum()
+    return float(likely - 0.5 * np.einsum("nc,nc->", coefficient, shift))
 
 
 def _curvature(kernel: Floats, proba: Floats, identity: Floats) -> tuple[Floats, Floats]:
     root = np.sqrt(proba).T
-    inner = identity + root[:, :, None] * kernel * root[:, None, :]
-    curvature: Floats = root[:, :, None] * np.linalg.inv(inner) * root[:, None, :]
-    coupling: Floats = np.linalg.inv(curvature.sum(axis=0))
-    return curvature, coupling
+    curvature = root[:, :, None] * kernel * root[:, None, :]
+    curvature += identity
+    for block in curvature:
+        block[:] = _inverse(block)
+    curvature *= root[:, :, None]
+    curvature *= root[:, None, :]
+    return curvature, _inverse(curvature.sum(axis=0))
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Inverse of a symmetric matrix, positive definite but for rounding."""
+    from scipy.linalg.lapack import dpotrf, dpotri
+
+    factor, failed = dpotrf(matrix, lower=1, clean=1)
+    if failed:
+        return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    lower = dpotri(factor, lower=1)[0]
+    return np.asarray(lower + np.tril(lower, -1).T, dtype=np.float64)
 
 
 def loo_logistic_gp(fit: LogisticFit, kernel: Floats, log_prior: Floats) -> Floats:

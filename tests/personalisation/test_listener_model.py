@@ -1,0 +1,259 @@
+"""The listener model: exact deletion, no leak of own answers, nulls on made-up listeners, life in a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from crowds import Crowd, draw_crowd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dissensus.datasets import Annotations
+from dissensus.errors import DataFormatError, ParameterError
+from dissensus.personalisation import Session
+from dissensus.personalisation.asking import AskingPolicy
+from dissensus.personalisation.listener_model import ListenerModel, TrackInfo
+from dissensus.personalisation.personal_kernel import CoRatings, PersonalWeights
+from dissensus.personalisation.personal_model import MODELS, PersonalModel, Prior
+
+answer_sets = st.dictionaries(st.integers(0, 29), st.integers(0, 3), min_size=1, max_size=12)
+
+
+def with_extras(crowd: Crowd, seed: int = 0) -> tuple[Annotations, TrackInfo]:
+    rng = np.random.default_rng(seed)
+    words = np.eye(3)[rng.integers(0, 3, len(crowd.track))]
+    group = np.array(["choir", "folk"])[np.arange(crowd.n_tracks) % 2]
+    return crowd.annotations(), TrackInfo(group=group, descriptors=words)
+
+
+def model_of(crowd: Crowd, **options: Any) -> ListenerModel:
+    annotations, info = with_extras(crowd)
+    return ListenerModel(crowd.pool(), annotations, info=info, **options)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@given(seed=st.integers(0, 200), answers=answer_sets, extra=st.tuples(st.integers(0, 29), st.integers(0, 3)))
+@settings(max_examples=15)
+def test_an_answer_taken_back_was_never_given(
+    kind: str, seed: int, answers: dict[int, int], extra: tuple[int, int]
+) -> None:
+    answers.pop(extra[0], None)
+    crowd = draw_crowd(seed)
+    there_and_back = model_of(crowd, model=kind).for_listener("listener 1").with_answers(dict([extra]))
+    there_and_back = there_and_back.with_answers(answers).without(extra[0])
+    never = model_of(crowd, model=kind).for_listener("listener 1").with_answers(answers)
+    assert there_and_back.answers == never.answers
+    np.testing.assert_allclose(there_and_back.proba, never.proba, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(there_and_back.stack_weight, never.stack_weight, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_order_of_answers_does_not_matter(kind: str) -> None:
+    start = model_of(draw_crowd(3), model=kind).for_listener("listener 0")
+    pairs = [(4, 1), (20, 3), (9, 1), (17, 0), (2, 2)]
+    one = start
+    for pair in pairs:
+        one = one.with_answers(dict([pair]))
+    other = model_of(draw_crowd(3), model=kind).for_listener("listener 0").with_answers(dict(reversed(pairs)))
+    np.testing.assert_allclose(one.proba, other.proba, rtol=0, atol=1e-10)
+    assert np.abs(one.proba - start.proba).max() > 1e-3
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=15)
+def test_nothing_a_listener_ever_said_is_in_their_start(seed: int) -> None:
+    crowd, other = draw_crowd(seed), draw_crowd(seed)
+    own = other.listener == 2
+    rng = np.random.default_rng(seed)
+    other.label[own] = rng.integers(0, 4, own.sum())
+    annotations, info = with_extras(crowd)
+    changed = np.array(info.descriptors)
+    changed[own] = np.eye(3)[rng.integers(0, 3, own.sum())]
+    answers = {1: 0, 5: 3, 12: 2}
+    one = ListenerModel(crowd.pool(), annotations, info=info).for_listener("listener 2")
+    two = ListenerModel(
+        other.pool(), other.annotations(), info=TrackInfo(group=info.group, descriptors=changed)
+    ).for_listener("listener 2")
+    np.testing.assert_allclose(one.proba, two.proba, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(one.with_answers(answers).proba, two.with_answers(answers).proba, rtol=0, atol=1e-10)
+    keep = ~own  # nor does it matter that they were there at all
+    kept = TrackInfo(group=info.group, descriptors=np.array(info.descriptors)[keep])
+    three = ListenerModel(crowd.pool(), annotations.subset(keep), info=kept).for_listener("listener 2")
+    np.testing.assert_allclose(one.with_answers(answers).proba, three.with_answers(answers).proba, rtol=0, atol=1e-10)
+
+
+def test_tracks_left_out_for_evaluation_leave_no_trace() -> None:
+    crowd = draw_crowd(5)
+    gone = np.array([3, 8, 9])
+    annotations, info = with_extras(crowd)
+    keep = ~np.isin(crowd.track, gone)
+    kept = TrackInfo(group=info.group, descriptors=np.array(info.descriptors)[keep])
+    one = model_of(crowd).for_listener("listener 1", without_tracks=gone)
+    two = ListenerModel(crowd.pool(), annotations.subset(keep), info=kept).for_listener("listener 1")
+    answers = {0: 1, 7: 2}
+    np.testing.assert_allclose(one.with_answers(answers).proba, two.with_answers(answers).proba, atol=1e-10)
+
+
+def listeners_gain(personal: float, *, permuted: bool = False, from_prior: bool = False) -> np.ndarray:
+    """Change of held-out NLL by 40 answers, for listeners of a crowd with so much personal taste."""
+    crowd = draw_crowd(11, n_tracks=90, n_listeners=24, share=0.8, personal=personal, unrated=0)
+    model = ListenerModel(crowd.pool(), crowd.annotations())
+    gains = []
+    for who in range(crowd.n_listeners):
+        rng = np.random.default_rng(who)
+        own = crowd.listener == who
+        track, label = crowd.track[own], crowd.label[own]
+        start = model.for_listener(f"listener {who}")
+        if from_prior:
+            label = (rng.random(len(track))[:, None] > start.proba[track].cumsum(axis=1)[:, :-1]).sum(axis=1)
+        order = rng.permutation(len(track))
+        train, test = order[:40], order[40:]
+        answers = rng.permutation(label[train]) if permuted else label[train]
+        told = start.with_answers(dict(zip(track[train].tolist(), answers.tolist(), strict=True)))
+        likely = [-np.log(m.proba[track[test], label[test]]).mean() for m in (told, start)]
+        gains.append(likely[0] - likely[1])
+    return np.array(gains)
+
+
+def test_personal_taste_is_learnt_and_nulls_stay_null() -> None:
+    personal = listeners_gain(1.5)
+    assert personal.mean() < -0.1
+    assert (personal < 0).mean() > 0.7
+    null = listeners_gain(1.5, from_prior=True)
+    assert null.mean() < 0.03  # nothing personal: next to no harm
+    assert null.mean() > -0.01  # and no gain out of nothing
+    assert listeners_gain(0.0, permuted=True).mean() > 0.0  # shuffled answers must hurt
+
+
+def test_the_stack_follows_only_listeners_who_differ() -> None:
+    crowd = draw_crowd(12, n_tracks=60, n_listeners=16, share=0.9, unrated=0)
+    start = ListenerModel(crowd.pool(), crowd.annotations()).for_listener("somebody new")
+    leader = start.proba.argmax(axis=1)
+    odd = start.with_answers({t: int((leader[t] + 2) % 4) for t in range(30)})
+    assert odd.stack_weight[0] < 0.01
+    turned = odd.proba[30:].argmax(axis=1)
+    assert (turned != leader[30:]).mean() > 0.6
+
+
+def test_coratings_by_brute_force() -> None:
+    crowd = draw_crowd(2)
+    proba = np.random.default_rng(0).dirichlet(np.ones(4), size=crowd.n_tracks)
+    coratings = CoRatings(crowd.track, crowd.listener, crowd.label)
+    residual = np.zeros((crowd.n_listeners, crowd.n_tracks, 4))
+    seen = np.zeros((crowd.n_listeners, crowd.n_tracks))
+    residual[crowd.listener, crowd.track] = np.eye(4)[crowd.label] - proba[crowd.track]
+    seen[crowd.listener, crowd.track] = 1
+    expected = np.einsum("vtc,vsc->ts", residual, residual) / 4 / (seen.T @ seen + 5)
+    found = np.stack([coratings.column(t, proba) for t in range(crowd.n_tracks)])
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    np.testing.assert_allclose(coratings.diagonal(proba), np.diag(expected), atol=1e-12)
+
+
+def test_every_part_is_optional() -> None:
+    crowd = draw_crowd(7)
+    bare = ListenerModel(crowd.pool(), crowd.annotations(), weights=PersonalWeights(corating=0)).for_listener()
+    assert bare.with_answers({0: 3, 4: 3, 9: 3}).proba[20, 3] > bare.proba[20, 3]
+    nothing = PersonalWeights(bias=0, opinion=0, features=0, descriptors=0, group=0, corating=0)
+    silent = ListenerModel(crowd.pool(), crowd.annotations(), weights=nothing).for_listener()
+    np.testing.assert_allclose(silent.with_answers({0: 3, 4: 3}).proba, silent.proba, atol=1e-6)
+
+
+def test_draws_surround_the_probabilities() -> None:
+    start = model_of(draw_crowd(8)).for_listener("listener 3")
+    draws = start.draws(n_draws=64, random_state=1)
+    np.testing.assert_allclose(draws.sum(axis=2), 1, atol=1e-9)
+    assert draws.std(axis=0).mean() > 0.01
+    assert np.abs(draws.mean(axis=0) - start.proba).max() < 0.2
+    np.testing.assert_array_equal(start.draws(np.array([4, 2]))[:, 0], start.draws()[:, 4])
+    gain = start.expected_gain()
+    assert ((gain > 0) & (gain < np.log(4))).all()
+    sceptic = model_of(draw_crowd(8), stack_prior=(1.0, 0.0, 0.0)).for_listener("listener 3")
+    np.testing.assert_allclose(sceptic.expected_gain(), 0, atol=1e-12)
+    with pytest.raises(ParameterError, match="model='logistic'"):
+        model_of(draw_crowd(8), model="map").for_listener().draws()
+
+
+def test_a_session_with_the_listener_model() -> None:
+    crowd = draw_crowd(9)
+    start = model_of(crowd).for_listener("listener 4")
+    session = Session(None, crowd.pool(), model=start, strategy="mc", balanced=True, budget=12)
+    assert session.classes_.tolist() == ["Q1", "Q2", "Q3", "Q4"]
+    while not session.finished:
+        session.tell(dict.fromkeys(session.ask(4), "Q2"))
+    told = start.with_answers({int(crowd.pool().index_of([t])[0]): 1 for t in session.answers})
+    np.testing.assert_allclose(session.predict_proba(), told.proba, atol=1e-6)
+    last = list(session.answers)[-1]
+    session.undo(last)
+    again = told.without(int(crowd.pool().index_of([last])[0]))
+    np.testing.assert_allclose(session.predict_proba(), again.proba, atol=1e-6)
+
+
+def test_asking_keeps_a_random_share_and_stops() -> None:
+    crowd = draw_crowd(10, n_tracks=60)
+    policy = AskingPolicy(min_gain=0, random_share=0.2)
+    current, random = model_of(crowd).for_listener("listener 5"), 0
+    asked: set[int] = set()
+    for _ in range(10):
+        proposal = policy.propose(current, 4, exclude=[7])
+        assert len(proposal.index) == len(proposal.reason) == 4
+        assert not asked & set(proposal.index.tolist())
+        assert 7 not in proposal.index
+        asked |= set(proposal.index.tolist())
+        random += int(proposal.at_random.sum())
+        current = current.with_answers(dict.fromkeys(proposal.index.tolist(), 0))
+    assert random == 8
+    assert all(policy.propose(current, 4, exclude=[7]).index == policy.propose(current, 4, exclude=[7]).index)
+    rest = np.setdiff1d(np.arange(60), current.track)
+    assert policy.propose(current, 4, exclude=rest).stopped == "pool"
+    stop = AskingPolicy(min_gain=10.0, min_answers=20).propose(current, 4)
+    assert (stop.stopped, len(stop.index)) == ("gain", 0)
+    assert AskingPolicy(min_gain=10.0, min_answers=41).propose(current, 4).stopped is None
+    assert AskingPolicy(random_share=1.0).propose(current, 2).at_random.all()
+
+
+def test_explanations_say_where_a_probability_comes_from() -> None:
+    crowd = draw_crowd(3)
+    model = model_of(crowd)
+    told = model.for_listener("listener 0").with_answers({1: 2, 2: 2})
+    said = model.explain(told, "track 29")
+    assert (said["source"], said["n_raters"], said["n_answers"]) == ("features", 0, 2)
+    assert sum(said["listener"].values()) == pytest.approx(1)
+    assert sum(said["trust"]) == pytest.approx(1)
+
+
+def test_several_windows_a_track_count_as_their_mean() -> None:
+    crowd = draw_crowd(4)
+    pool = crowd.pool()
+    from dissensus.features.pool import Pool
+
+    shift = np.random.default_rng(0).normal(size=crowd.features.shape)
+    ids = np.concatenate([pool.track_ids, pool.track_ids])
+    twice = Pool(np.vstack([crowd.features + shift, crowd.features - shift]), ids)
+    one = ListenerModel(pool, crowd.annotations()).for_listener().proba
+    two = ListenerModel(twice, crowd.annotations()).for_listener().proba
+    np.testing.assert_allclose(one, two, atol=1e-10)
+
+
+def test_bad_input_is_named() -> None:
+    crowd = draw_crowd(1)
+    pool, annotations = crowd.pool(), crowd.annotations()
+    with pytest.raises(ParameterError, match="group must name"):
+        ListenerModel(pool, annotations, info=TrackInfo(group=["a"]))
+    with pytest.raises(DataFormatError, match="one row an annotation"):
+        ListenerModel(pool, annotations, info=TrackInfo(descriptors=np.zeros((2, 3))))
+    with pytest.raises(DataFormatError, match="between 0 and 1"):
+        ListenerModel(pool, annotations, info=TrackInfo(descriptors=np.full((len(annotations), 1), 2.0)))
+    with pytest.raises(ParameterError, match="bias"):
+        PersonalWeights(bias=-1)
+    start = ListenerModel(pool, annotations).for_listener()
+    with pytest.raises(ParameterError, match=r"class 4\.\.4"):
+        start.with_answers({0: 4})
+    with pytest.raises(ParameterError, match=r"track 99\.\.99"):
+        start.with_answers({99: 0})
+    with pytest.raises(ParameterError, match="model='best'"):
+        Prior(start.prior.belief, start.prior.kernel, start.classes_, "best")
+    with pytest.raises(ParameterError, match="random_share"):
+        AskingPolicy(random_share=2)
+    assert isinstance(start, PersonalModel)
