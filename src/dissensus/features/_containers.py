@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
+
+from dissensus.errors import AudioTooLongError
 
 __all__ = [
     "LIMITS",
@@ -12,8 +14,10 @@ __all__ = [
     "AudioInfo",
     "AudioLimits",
     "Sniffed",
+    "bytes_left",
     "ends_early",
     "parser_says_cut",
+    "read_header",
     "sniff",
 ]
 
@@ -45,6 +49,7 @@ MPEG_LIKE = frozenset({"mp3"})
 
 #: Declared sizes from here on mean "not known when the header was written".
 _UNKNOWN_SIZE = 0x7FFF0000
+_HUGE = 1 << 62  # the decoding library's word for a length that is not known
 
 _CUT = re.compile(r"(data|ssnd|data size|riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.IGNORECASE)
 _DS64 = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
@@ -70,13 +75,16 @@ class AudioLimits:
         Longest span that is returned as one array.
     max_duration_s : float
         Longest file at all; longer ones are refused even as a stream.
-    max_channels, max_sr : int
-        Most channels and highest sample rate (Hz).
+    max_channels : int
+        Most channels.
+    min_sr, max_sr : int
+        Lowest and highest sample rate, Hz.
     """
 
     max_load_s: float = 4 * 3600.0
     max_duration_s: float = 48 * 3600.0
     max_channels: int = 32
+    min_sr: int = 1000
     max_sr: int = 384_000
 
 
@@ -136,6 +144,15 @@ def parser_says_cut(log: str, container: str) -> str | None:
     return None
 
 
+def bytes_left(fd: int, size: int) -> int:
+    """Bytes of audio behind the position of a descriptor; tags at the end do not count."""
+    with open(fd, "rb", buffering=0, closefd=False) as file:
+        at = file.tell()
+        left = _without_tags(file, size) - at
+        file.seek(at)
+    return left
+
+
 def ends_early(file: BinaryIO, size: int, container: str) -> tuple[bool, str | None]:
     """Evidence of truncation in the bytes alone.
 
@@ -186,7 +203,7 @@ def _frame_size(header: bytes) -> int:
     return (72 if layer == 3 and version != 3 else 144) * bits // rate + padding
 
 
-def _tags_at_end(file: BinaryIO, size: int) -> int:
+def _without_tags(file: BinaryIO, size: int) -> int:
     """Size of the file without its ID3v1 and APE tags."""
     file.seek(max(0, size - 128))
     if file.read(3) == b"TAG":
@@ -210,7 +227,7 @@ def _mp3_ends_early(file: BinaryIO, size: int) -> tuple[bool, str | None]:
     first = file.read(256)
     if b"Xing" in first or b"Info" in first or b"VBRI" in first:
         return True, None
-    end = _tags_at_end(file, size)
+    end = _without_tags(file, size)
     # Walk back: the last 16 kB hold several frames; find a run of headers that agree, then look where the last one ends.
     start = max(at, end - 16384)
     file.seek(start)
@@ -224,3 +241,18 @@ def _mp3_ends_early(file: BinaryIO, size: int) -> tuple[bool, str | None]:
             missing = position + length - len(tail) if length else 0
             return False, f"its last MPEG frame lacks {missing} bytes" if missing else None
     return False, None
+
+
+def read_header(name: str, file: Any, container: str, limits: AudioLimits) -> AudioInfo:
+    """What the opened file says of itself, within the limits."""
+    n_frames = None if file.frames < 0 or file.frames >= _HUGE else int(file.frames)
+    if not 1 <= file.channels <= limits.max_channels:
+        raise AudioTooLongError(f"{name}: {file.channels} channels; at most {limits.max_channels} are read")
+    if not limits.min_sr <= file.samplerate <= limits.max_sr:
+        raise AudioTooLongError(f"{name}: {file.samplerate} Hz; {limits.min_sr} to {limits.max_sr} Hz are read")
+    if n_frames is not None and n_frames > limits.max_duration_s * file.samplerate:
+        raise AudioTooLongError(
+            f"{name}: the header says {n_frames / file.samplerate / 3600:.1f} hours; "
+            f"at most {limits.max_duration_s / 3600:g} are read (see AudioLimits)"
+        )
+    return AudioInfo(name, file.samplerate, file.channels, n_frames, container, file.subtype)

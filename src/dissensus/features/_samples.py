@@ -1,11 +1,13 @@
-"""Small operations on blocks of samples."""
+"""Small operations on blocks of samples, and the check of an excerpt."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["all_finite", "downmix"]
+from dissensus.errors import ParameterError
+
+__all__ = ["all_finite", "check_span", "downmix"]
 
 
 def downmix(block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,3 +27,15 @@ def all_finite(x: NDArray[np.float32]) -> bool:
     """Whether no sample is NaN or infinite; a dot product tells at the speed of memory in all but rare cases."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.dot(x, x))) or bool(np.isfinite(x).all())
+
+
+def check_span(sr: int, start_s: float, duration_s: float | None, truncated: str) -> None:
+    """Refuse a rate, an excerpt or a choice that makes no sense."""
+    if isinstance(sr, bool) or not isinstance(sr, (int, np.integer)) or not 1000 <= sr <= 384_000:
+        raise ParameterError(f"sr={sr!r}: the sample rate must be a whole number from 1000 to 384000 Hz")
+    if not np.isfinite(start_s) or start_s < 0:
+        raise ParameterError(f"start_s={start_s!r}: must be zero or more seconds")
+    if duration_s is not None and (not np.isfinite(duration_s) or duration_s <= 0):
+        raise ParameterError(f"duration_s={duration_s!r}: must be more than zero seconds, or None for the rest")
+    if truncated not in ("error", "keep"):
+        raise ParameterError(f"truncated={truncated!r}; choose 'error' or 'keep'")
