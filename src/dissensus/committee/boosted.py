@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._threads import thread_budget
 from dissensus.committee._rows import as_classes, distinct_rows, encode
+from dissensus.committee.small_trees import Bins, grow
 from dissensus.errors import ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         Rounds that a ``partial_fit`` adds, grown on its batch alone.
     max_rounds : int
         Rounds the model may hold; ``partial_fit`` adds none beyond them, so that it cannot grow without bound.
-    rehearse_rounds, rehearse_rate, rehearse_depth
-        Rounds, learning rate and depth of the correction that :meth:`rehearse` grows, chosen on real listeners.
+    rehearse_rounds, rehearse_rate, rehearse_depth, rehearse_bins
+        Trees, learning rate, depth and bins a feature of the correction that :meth:`rehearse` grows, chosen on real
+        listeners. These trees are our own: they have a value for every class in each leaf.
     random_state : int, RandomState or None
         Seed.
 
@@ -54,7 +56,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         The trees of ``fit``.
     continued_ : tuple of xgboost.Booster
         The trees of each ``partial_fit``, which start from the margins of those before.
-    correction_ : xgboost.Booster or None
+    correction_ : SmallTrees or None
         The trees of :meth:`rehearse`, which start from the margins of all others.
     """
 
@@ -75,6 +77,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         rehearse_rounds: int = 10,
         rehearse_rate: float = 0.1,
         rehearse_depth: int = 1,
+        rehearse_bins: int = 16,
         random_state: Any = None,
     ) -> None:
         self.n_rounds = n_rounds
@@ -88,6 +91,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         self.rehearse_rounds = rehearse_rounds
         self.rehearse_rate = rehearse_rate
         self.rehearse_depth = rehearse_depth
+        self.rehearse_bins = rehearse_bins
         self.random_state = random_state
 
     def _start(self, classes: NDArray[Any]) -> None:
@@ -167,7 +171,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
 
         return xgboost.QuantileDMatrix(X, max_bin=self.max_bin, nthread=thread_budget(), **about)
 
-    def _grow(self, data: Any, rounds: int, *, obj: Any = None, **changes: Any) -> Any:
+    def _grow(self, data: Any, rounds: int) -> Any:
         import xgboost
 
         options = {
@@ -184,7 +188,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             "nthread": thread_budget(),
             "verbosity": 0,
         }
-        grown = xgboost.train({**options, **changes}, data, num_boost_round=rounds, obj=obj)
+        grown = xgboost.train(options, data, num_boost_round=rounds)
         _threads_of[grown] = thread_budget()
         return grown
 
@@ -223,27 +227,39 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         first, n_classes = members[0], len(members[0].classes_)
         answers = np.zeros((len(X), first._n_outputs))
         answers[np.arange(len(X)), y] = 1.0
-        rows = X
-        if rehearsal is not None:
-            rows = np.concatenate([rehearsal.X, X])
+        if rehearsal is None:
+            bins = Bins.of(X, first.rehearse_bins)
+            index = bins.index(X)
+        else:
+            bins, known_index = _binned(rehearsal, first.rehearse_bins)
+            index = np.concatenate([known_index, bins.index(X)])
             weight = np.concatenate([rehearsal.weight(n_classes, n0), weight])
-        data = first._matrix(rows)
         for member in new:
-            margin = member._base(X)
-            target = answers
+            margin, target = member._base(X), answers
             if rehearsal is not None:
-                known = member._base(rehearsal.X)
+                known = member._base_of(rehearsal)
                 margin, target = np.concatenate([known, margin]), np.concatenate([softmax(known, axis=1), answers])
-            data.set_base_margin(margin)
-            member.correction_ = member._grow(
-                data,
-                member.rehearse_rounds,
-                obj=_soft_targets(target, weight[:, None]),
-                max_depth=member.rehearse_depth,
-                learning_rate=member.rehearse_rate,
-                disable_default_eval_metric=1,
+            member.correction_ = grow(
+                bins,
+                index,
+                np.asarray(target, dtype=np.float64),
+                weight,
+                np.asarray(margin, dtype=np.float64),
+                n_trees=member.rehearse_rounds,
+                depth=member.rehearse_depth,
+                settings=(member.rehearse_rate, member.reg_lambda, member.min_child_weight),
             )
         return new
+
+    def _base_of(self, rehearsal: Rehearsal) -> NDArray[np.float32]:
+        """:meth:`_base` of the rehearsal windows, worked out once a model."""
+        trees = (self.booster_, *self.continued_)[-1]
+        if trees is None:
+            return self._base(rehearsal.X)
+        kept = _margins_of.setdefault(rehearsal, weakref.WeakKeyDictionary())
+        if trees not in kept:
+            kept[trees] = self._base(rehearsal.X)
+        return kept[trees]
 
     def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
         """Margins ``(n_samples, n_outputs)`` of these trees (None: no tree), on top of others."""
@@ -262,7 +278,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
 
     def _correct(self, X: NDArray[Any], margin: NDArray[Any]) -> NDArray[np.float32]:
         """``margin`` plus what the correction says."""
-        return self._margin(self.correction_, X, margin)
+        return margin if self.correction_ is None else self.correction_.add_to(margin, X)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities ``(n_samples, n_classes)``, rows summing to 1; uniform before the first tree."""
@@ -278,15 +294,18 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
 
-def _soft_targets(target: NDArray[np.float64], weight: NDArray[np.float64]) -> Callable[..., Any]:
-    """Cross-entropy to probabilities rather than labels: gradient and curvature as XGBoost's own softmax has them."""
+#: What rehearsal buffers are worth keeping of: margins by buffer and booster, bins by buffer and number.
+_margins_of: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Any, Any]] = weakref.WeakKeyDictionary()
+_bins_of: weakref.WeakKeyDictionary[Any, dict[int, tuple[Bins, NDArray[np.uint8]]]] = weakref.WeakKeyDictionary()
 
-    def objective(margin: NDArray[np.float32], data: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        del data
-        proba = softmax(margin.reshape(target.shape), axis=1)
-        return weight * (proba - target), np.maximum(weight * 2.0 * proba * (1.0 - proba), 1e-16)
 
-    return objective
+def _binned(rehearsal: Rehearsal, max_bin: int) -> tuple[Bins, NDArray[np.uint8]]:
+    """Bins of a rehearsal buffer, and its windows in them."""
+    kept = _bins_of.setdefault(rehearsal, {})
+    if max_bin not in kept:
+        bins = Bins.of(rehearsal.X, max_bin)
+        kept[max_bin] = bins, bins.index(rehearsal.X)
+    return kept[max_bin]
 
 
 _threads_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()

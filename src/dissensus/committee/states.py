@@ -13,6 +13,7 @@ from dissensus.committee.boosted import BoostedTrees, booster_from_bytes, booste
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 from dissensus.committee.member import KINDS
+from dissensus.committee.small_trees import SmallTrees
 from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelError
 
 __all__ = ["as_array", "dump", "restore"]
@@ -29,7 +30,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "xgb": ("seed_",),
     "cnn": ("n_iter_",),
 }
-_BOOSTERS = ("booster_", "correction_")
+_CORRECTION = ("correction_feature", "correction_threshold", "correction_leaf")
 
 
 def as_array(value: Any) -> NDArray[Any]:
@@ -57,7 +58,11 @@ def dump(kind: str, member: Any) -> tuple[dict[str, Any], dict[str, Any], dict[s
     values = {name: getattr(member, name) for name in _VALUES[kind]}
     arrays = {name: getattr(member, name) for name in _ARRAYS[kind]}
     if kind == "xgb":
-        arrays |= {name: getattr(member, name) for name in _BOOSTERS if getattr(member, name) is not None}
+        if member.booster_ is not None:
+            arrays["booster_"] = member.booster_
+        if member.correction_ is not None:
+            trees = member.correction_
+            arrays |= dict(zip(_CORRECTION, (trees.feature, trees.threshold, trees.leaf), strict=True))
         arrays |= {f"continued_{i}": trees for i, trees in enumerate(member.continued_)}
     return plain, {name: float(v) if isinstance(v, float) else int(v) for name, v in values.items()}, arrays
 
@@ -107,16 +112,41 @@ def restore(
     elif isinstance(member, LogisticSGD):
         member._n_averaged = 0
     elif isinstance(member, BoostedTrees):
-        continued = tuple(f"continued_{i}" for i in range(len(set(arrays) - set(_BOOSTERS))))
-        if not set(arrays) <= {*_BOOSTERS, *continued}:
-            raise ModelFormatError("an xgb member has parts that are not numbered from 0 on")
-        for held in arrays.values():
+        boosters = {name: held for name, held in arrays.items() if name not in _CORRECTION}
+        continued = tuple(f"continued_{i}" for i in range(len(set(boosters) - {"booster_"})))
+        if not set(boosters) <= {"booster_", *continued} or len(arrays) - len(boosters) not in (0, len(_CORRECTION)):
+            raise ModelFormatError("an xgb member has other parts than this release's")
+        for held in boosters.values():
             if held not in made:
                 made[held] = _booster(take(held, "u1", ("N",)).tobytes(), member._n_outputs, n_features)
-        for name in _BOOSTERS:
-            setattr(member, name, made[arrays[name]] if name in arrays else None)
-        member.continued_ = tuple(made[arrays[name]] for name in continued)
+        member.booster_ = made[boosters["booster_"]] if "booster_" in boosters else None
+        member.continued_ = tuple(made[boosters[name]] for name in continued)
+        member.correction_ = None
+        if len(arrays) > len(boosters):
+            feature, threshold, leaf = (arrays[name] for name in _CORRECTION)
+            member.correction_ = _correction(
+                take(feature, "i8", ("T", "M")), take(threshold, "f4", ("T", "M")), take(leaf, "f4", ("T", "L", "O")),
+                member._n_outputs, n_features,
+            )  # fmt: skip
     return member
+
+
+def _correction(
+    feature: NDArray[Any], threshold: NDArray[Any], leaf: NDArray[Any], n_outputs: int, n_features: int
+) -> SmallTrees:
+    """Trees whose every step stays inside the arrays."""
+    n_leaves = feature.shape[1] + 1
+    if (
+        threshold.shape != feature.shape
+        or leaf.shape != (len(feature), n_leaves, n_outputs)
+        or n_leaves & (n_leaves - 1)
+    ):
+        raise ModelFormatError("the trees of a correction do not fit together")
+    if (feature < -1).any() or (feature >= n_features).any() or not np.isfinite(threshold).all():
+        raise ModelFormatError(
+            f"a tree of a correction asks for a feature outside 0..{n_features - 1}, or for no number"
+        )
+    return SmallTrees(feature.copy(), threshold.copy(), leaf.copy())
 
 
 def _booster(raw: bytes, n_outputs: int, n_features: int) -> Any:

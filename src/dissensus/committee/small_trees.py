@@ -1,0 +1,113 @@
+"""Small trees on top of a large model: what boosting needs to follow one listener, in a millisecond.
+
+XGBoost needs several for the same work, nearly all of it around the trees: matrices, configuration, copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus._backend import resolve
+
+__all__ = ["Bins", "SmallTrees", "grow"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Where each feature is cut: ``cuts[f]`` rise, bin ``b`` holds the values from ``cuts[f][b - 1]`` to below ``cuts[f][b]``."""
+
+    cuts: tuple[NDArray[np.float32], ...]
+
+    @classmethod
+    def of(cls, X: NDArray[np.float32], max_bin: int) -> Bins:
+        """At most ``max_bin`` (and 256) bins a feature, about equally full, cut half-way between values that occur."""
+        max_bin = min(max_bin, 256)
+        cuts = []
+        for column in X.T:
+            values = np.unique(column)
+            if len(values) > max_bin:
+                values = np.unique(np.quantile(column, np.linspace(0.0, 1.0, max_bin), method="nearest"))
+            between = values[:-1] + (values[1:] - values[:-1]) / np.float32(2)
+            cuts.append(np.unique(np.maximum(between, np.nextafter(values[:-1], np.float32(np.inf)))))
+        return cls(tuple(cuts))
+
+    def index(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Bin of every value, ``(n_windows, n_features)``."""
+        out = np.empty(X.shape, dtype=np.uint8)
+        for f, cuts in enumerate(self.cuts):
+            out[:, f] = np.searchsorted(cuts, X[:, f], side="right")
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class SmallTrees:
+    """Trees of equal depth, stored level by level; a leaf has a margin for every class.
+
+    Attributes
+    ----------
+    feature : (n_trees, 2 ** depth - 1) ndarray of int64
+        Feature of each inner node; −1 = not split, go left.
+    threshold : (n_trees, 2 ** depth - 1) ndarray of float32
+        Smaller values go left.
+    leaf : (n_trees, 2 ** depth, n_classes) ndarray of float32
+        Margins.
+    """
+
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float32]
+    leaf: NDArray[np.float32]
+
+    def add_to(self, margin: NDArray[np.float32], X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``margin`` plus what the trees say about ``X``."""
+        out = np.array(margin, dtype=np.float32, order="C")
+        rows = np.ascontiguousarray(X, dtype=np.float32)
+        resolve("predict_trees")(rows, self.feature, self.threshold, self.leaf, out)
+        return out
+
+
+def grow(
+    bins: Bins,
+    index: NDArray[np.uint8],
+    target: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    margin: NDArray[np.float64],
+    *,
+    n_trees: int,
+    depth: int,
+    settings: tuple[float, float, float],
+) -> SmallTrees:
+    """Grow trees from these margins towards these probabilities.
+
+    Parameters
+    ----------
+    bins, index
+        Cuts, and the bin of every value, ``(n_windows, n_features)``.
+    target, margin : (n_windows, n_classes) ndarray of float64
+        Probabilities to reach; where the trees start from.
+    weight : (n_windows,) ndarray of float64
+        Of each window.
+    n_trees, depth : int
+        Size.
+    settings : tuple of float
+        Learning rate, L2 penalty of the leaves, least mean hessian of a child.
+    """
+    n_rows, n_classes = target.shape
+    n_bins = np.array([len(cuts) + 1 for cuts in bins.cuts])
+    offset = np.concatenate([[0], np.cumsum(n_bins)]).astype(np.int64)
+    n_inner = 2**depth - 1
+    feature = np.full((n_trees, n_inner), -1, dtype=np.int64)
+    split = np.zeros((n_trees, n_inner), dtype=np.int64)
+    leaf = np.zeros((n_trees, n_inner + 1, n_classes))
+    resolve("grow_trees")(
+        index, offset, target, weight, np.array(margin, dtype=np.float64), np.array(settings, dtype=np.float64),
+        feature, split, leaf,
+        np.zeros(n_rows, dtype=np.int64), np.zeros((n_rows, 2 * n_classes)),
+        np.zeros((n_inner + 1, int(offset[-1]), 2 * n_classes)),
+    )  # fmt: skip
+    threshold = np.zeros((n_trees, n_inner), dtype=np.float32)
+    for tree, at in zip(*np.nonzero(feature >= 0), strict=True):
+        threshold[tree, at] = bins.cuts[feature[tree, at]][split[tree, at]]
+    return SmallTrees(feature, threshold, leaf.astype(np.float32))
