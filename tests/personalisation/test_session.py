@@ -26,7 +26,7 @@ from dissensus.errors import (
     UnknownTrackError,
 )
 from dissensus.features import Pool
-from dissensus.personalisation import Session, StopWhenStable
+from dissensus.personalisation import CommitteeLearner, Session, StopWhenStable
 from dissensus.personalisation.listener_model import ListenerModel
 from dissensus.strategies import consensus_entropy
 
@@ -443,6 +443,18 @@ def test_any_learner_will_do() -> None:
         _ = session.committee
     session.undo(next(iter(session.answers)))
     assert session.predict_proba()[0, 2] == pytest.approx(4 / 7)
+
+
+def test_sessions_share_one_scoring_of_the_pool(committee: Committee) -> None:
+    shared = CommitteeLearner(committee, POOL)
+    scored = shared.pool_proba()
+    ann, bob = (Session(None, POOL, model=shared, listener=who) for who in ("ann", "bob"))
+    assert ann.learner.pool_proba() is bob.learner.pool_proba() is scored
+    answer(ann, 1)
+    assert ann.learner.pool_proba() is not scored
+    np.testing.assert_array_equal(bob.member_proba(), scored)
+    with pytest.raises(ValueError, match="read-only"):
+        scored[0, 0, 0] = 1.0
 
 
 def test_a_model_of_another_pool_is_refused() -> None:

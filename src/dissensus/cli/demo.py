@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,10 +87,12 @@ class _bars:
         self.bar = Progress(*columns, console=Console(stderr=True))
         self.bar.start()
         tasks: dict[str, TaskID] = {}
+        lock = threading.Lock()
 
         def progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = self.bar.add_task(stage, total=total)
+            with lock:
+                if stage not in tasks:
+                    tasks[stage] = self.bar.add_task(stage, total=total)
             self.bar.update(tasks[stage], completed=done)
 
         return progress

@@ -84,7 +84,8 @@ class Session:
     n0 : float
         Replay: what the memory of everybody weighs, in answers of this listener.
     model : Learner, optional
-        Something else than a committee that learns (see :mod:`dissensus.personalisation.learner`).
+        Something else that learns (see :class:`~dissensus.personalisation.Learner`). A
+        :class:`~dissensus.personalisation.CommitteeLearner` shared by many sessions scores the pool for all of them once.
     random_state : int or SeedSequence
         Of ties, of the random strategy and of updates.
 
@@ -147,6 +148,9 @@ class Session:
             seed = int(tie_keys(["update"], random_state, listener=listener)[0] % 2**31)
             model = CommitteeLearner(committee, pool, update=update, n0=n0, random_state=seed)
         assert model is not None
+        shape = model.pool_proba().shape if committee is None else (0, pool.n_tracks, len(model.classes_))
+        if shape[1:] != (pool.n_tracks, len(model.classes_)):
+            raise ParameterError(f"the model gives {shape} for a pool of {pool.n_tracks} tracks; make it for this pool")
         self._untaught: Learner = model
         self._book = LabelBook(np.asarray(model.classes_))
         self._asker = Asker(
@@ -158,12 +162,6 @@ class Session:
             listener=listener,
             tie_key=tie_keys(pool.track_ids, random_state, listener=listener),
         )
-        proba = model.pool_proba()
-        if proba.shape[1:] != (pool.n_tracks, len(self._book.classes)):
-            raise ParameterError(
-                f"the model speaks of {proba.shape[1]} tracks and {proba.shape[2]} classes, the pool has {pool.n_tracks} "
-                f"tracks and the model {len(self._book.classes)} classes; make the model for this pool"
-            )
         given = () if answers is None else self._read(answers, {}, set(range(pool.n_tracks)))
         self._given = {track for track, _ in given}
         self._lock = threading.RLock()
