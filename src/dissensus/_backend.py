@@ -34,6 +34,8 @@ ROOMS: dict[str, str] = {
     "top_k": "topk",
     "vote_entropy": "votes",
     "vote_top": "votes",
+    "held_scores": "member_votes",
+    "held_votes": "member_votes",
     "linear_scores": "member_votes",
     "linear_votes": "member_votes",
     "logistic_sgd": "logistic",

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._backend import resolve
 from dissensus._threads import resolve_threads, run_blocks
-from dissensus._validate import as_features, check_count
+from dissensus._validate import as_features, as_float, check_count
 from dissensus.committee._rows import as_classes, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.folds import group_folds
+from dissensus.committee.linear_votes import TILE, Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.member import KINDS, make_member
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
@@ -320,13 +322,13 @@ class Committee:
             A value is not finite.
         """
         windows = np.asarray(X)
-        if windows.ndim == 2:
-            self.check_features(windows.shape[1])
-        windows = as_features(windows)
-        return windows.astype(np.float32, copy=False) if self.scaler_ is None else self.scaler_.transform(windows)
+        if windows.ndim != 2:
+            raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
+        self.check_features(windows.shape[1])
+        return self._standardise(windows)[: len(windows)]
 
     def predict_proba(
-        self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 8192
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 4096
     ) -> NDArray[np.float32]:
         """Probabilities of every member for every track: the mean over the windows of a track.
 
@@ -363,23 +365,50 @@ class Committee:
         if n_tracks == 0:
             return out
         cuts = np.unique(np.searchsorted(start, np.arange(0, start[-1] + chunk_size, chunk_size)).clip(max=n_tracks))
+        stack = stack_members(self.members, self.base.members, self._columns)
 
         def score(first: int, last: int) -> None:
             for a, b in zip(cuts[first:last], cuts[first + 1 : last + 1], strict=True):
-                rows = slice(start[a], start[b]) if order is None else order[start[a] : start[b]]
-                self._score_block(self.scale(windows[rows]), start[a:b] - start[a], out[:, a:b])
+                rows = np.arange(start[a], start[b]) if order is None else order[start[a] : start[b]]
+                block = windows[start[a] : start[b]] if order is None else windows[rows]
+                self._score_block(stack, self._standardise(block, rows), start[a : b + 1] - start[a], out[:, a:b])
 
         run_blocks(score, len(cuts) - 1, n_threads=resolve_threads(n_threads), block_size=1)
         return out
 
-    def _score_block(self, scaled: NDArray[np.float32], start: NDArray[np.int64], out: NDArray[np.float32]) -> None:
-        count = np.diff(start, append=len(scaled))[:, None]
+    def _standardise(self, windows: NDArray[Any], row: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Standardised windows with ``TILE`` rows to spare at the end; ``row`` numbers them for the message."""
+        windows = np.ascontiguousarray(as_float(windows, "X"))
+        out = np.zeros((len(windows) + TILE, self.n_features_in_), dtype=np.float32)
+        mean, scale = self.scaler_ or (np.zeros(self.n_features_in_), np.ones(self.n_features_in_))
+        bad = resolve("standardise")(windows, mean, scale, out[: len(windows)])
+        if bad >= 0:
+            raise ParameterError(
+                f"X[{bad if row is None else row[bad]}] holds a value that is not finite (or far too large); "
+                f"impute or drop such windows first"
+            )
+        return out
+
+    def _score_block(
+        self, stack: Stack, padded: NDArray[np.float32], start: NDArray[np.int64], out: NDArray[np.float32]
+    ) -> None:
+        """Fill ``out`` for tracks whose windows begin at ``start`` (one more than tracks)."""
+        count = np.diff(start)[:, None]
+        if len(stack.member):
+            sums = np.zeros((len(stack.member), len(start) - 1, len(self.classes_)))
+            add_votes(stack, padded, start, tile_tracks(start), sums)
+            out[stack.member] = sums / count
+        scaled = padded[: start[-1]]
         for m, member in enumerate(self.members):
-            proba = np.asarray(member.predict_proba(scaled))
-            columns = self._columns[m]
-            if columns is not None:
-                proba = proba[:, columns]
-            out[m] = np.add.reduceat(proba, start, axis=0, dtype=np.float64) / count
+            if not is_linear(member):
+                out[m] = (
+                    np.add.reduceat(self.columns(m, member.predict_proba(scaled)), start[:-1], dtype=np.float64) / count
+                )
+
+    def columns(self, m: int, proba: ArrayLike) -> NDArray[Any]:
+        """Probabilities of member ``m`` with its columns in this committee's order of classes."""
+        columns = self._columns[m]
+        return np.asarray(proba) if columns is None else np.asarray(proba)[:, columns]
 
     def save(self, path: str | Path) -> None:
         """Write the committee to one safetensors file (see :mod:`dissensus.committee.storage`).

@@ -1,0 +1,139 @@
+"""Naive Bayes and logistic members as one stack of weights, and one blocked pass for all of them.
+
+The joint log likelihood of a Gaussian is linear in [x, x²], so ten linear members are two small matrices; scores of a tile of
+windows stay in the cache while they are squashed to probabilities and added to the sums of their tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus._backend import resolve
+from dissensus.committee.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.logistic import LogisticSGD
+
+__all__ = ["TILE", "Stack", "add_votes", "is_linear", "scratch", "stack_members", "tile_tracks"]
+
+#: Windows of a tile.
+TILE = 256
+
+
+class Stack(NamedTuple):
+    """Weights of the linear members; softmax members (naive Bayes) come first.
+
+    Rows of the matrices go member by member and class by class; they are filled up with zeros to a multiple of four.
+    """
+
+    member: NDArray[np.int64]  # (M,) place in the committee
+    is_softmax: NDArray[np.bool_]  # (M,)
+    offset: NDArray[np.float32]  # (M, C) constant terms
+    bent: NDArray[np.float32]  # (Kq, F) linear weights of the softmax members
+    bend: NDArray[np.float32]  # (Kq, F) their quadratic weights
+    straight: NDArray[np.float32]  # (Kl, F) weights of the sigmoid members
+
+
+def is_linear(member: Any) -> bool:
+    """True for members that the blocked pass can do."""
+    return type(member) in (GaussianNaiveBayes, LogisticSGD)
+
+
+def stack_members(members: Sequence[Any], base: Sequence[Any], columns: Sequence[NDArray[np.int64] | None]) -> Stack:
+    """Stack the linear members of a committee.
+
+    Parameters
+    ----------
+    members, base : sequence
+        The members, and those they were personalised from. What is common to the classes of a base member cancels in its
+        softmax; it is taken out, which keeps float32 scores small.
+    columns : sequence
+        Per member, where the committee's classes are in its own.
+    """
+    softmax = [i for i, member in enumerate(members) if type(member) is GaussianNaiveBayes]
+    sigmoid = [i for i, member in enumerate(members) if type(member) is LogisticSGD]
+    bent, bend, straight, offset = [], [], [], []
+    for i in softmax:
+        quadratic, linear, constant = members[i].linear_form()
+        usual = base[i].linear_form()
+        order = slice(None) if columns[i] is None else columns[i]
+        bend.append((quadratic - usual[0].mean(axis=1, keepdims=True)).T[order])
+        bent.append((linear - usual[1].mean(axis=1, keepdims=True)).T[order])
+        seen = usual[2][np.isfinite(usual[2])]
+        offset.append((constant - (seen.mean() if len(seen) else 0.0))[order])
+    for i in sigmoid:
+        order = slice(None) if columns[i] is None else columns[i]
+        straight.append(members[i].coef_[order])
+        offset.append(members[i].intercept_[order])
+    n_features = int(members[(softmax + sigmoid)[0]].n_features_in_) if softmax or sigmoid else 0
+    return Stack(
+        np.array(softmax + sigmoid, dtype=np.int64),
+        np.arange(len(softmax) + len(sigmoid)) < len(softmax),
+        np.array(offset, dtype=np.float32),
+        _fill(bent, n_features),
+        _fill(bend, n_features),
+        _fill(straight, n_features),
+    )
+
+
+def _fill(parts: list[NDArray[np.float64]], n_features: int) -> NDArray[np.float32]:
+    """Rows on top of each other, and zeros up to a multiple of four."""
+    rows = np.concatenate(parts) if parts else np.zeros((0, n_features))
+    out = np.zeros((-(-len(rows) // 4) * 4, n_features), dtype=np.float32)
+    out[: len(rows)] = rows
+    return out
+
+
+def tile_tracks(start: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut tracks into tiles of at most ``TILE`` windows: ``(n, 3)`` first row, first track, number of tracks.
+
+    A tile holds whole tracks, or a part of one longer than a tile, cut from its beginning on: what is summed up for a track
+    never depends on its neighbours.
+    """
+    tiles = []
+    i, n_tracks = 0, len(start) - 1
+    while i < n_tracks:
+        fits = int(np.searchsorted(start, start[i] + TILE, side="right")) - 1
+        if fits > i:
+            tiles.append((start[i], i, fits - i))
+        else:
+            tiles.extend((row, i, 1) for row in range(start[i], start[i + 1], TILE))
+        i = max(fits, i + 1)
+    return np.array(tiles, dtype=np.int64).reshape(-1, 3)
+
+
+def scratch(n_rows: int, n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
+    """Score, work and power arrays of the kernels."""
+    return (
+        np.empty((n_rows, TILE), dtype=np.float32),
+        np.empty((n_classes + 1, TILE), dtype=np.float32),
+        np.empty(TILE, dtype=np.int32),
+    )
+
+
+def add_votes(
+    stack: Stack,
+    X: NDArray[np.float32],
+    start: NDArray[np.int64],
+    tiles: NDArray[np.int64],
+    sums: NDArray[np.float64],
+    backend: str = "auto",
+) -> None:
+    """Add every window's probabilities to ``sums (M, N, C)``; ``X`` has ``TILE`` rows to spare at its end."""
+    buffers = scratch(len(stack.bent) + len(stack.straight), stack.offset.shape[1])
+    resolve("linear_votes", backend)(
+        X,
+        start,
+        tiles,
+        0,
+        len(tiles),
+        stack.bent,
+        stack.bend,
+        stack.straight,
+        stack.offset,
+        stack.is_softmax,
+        *buffers,
+        sums,
+    )
