@@ -21,11 +21,19 @@ _read_to = 0
 
 
 def _new_sink() -> int:
+    """A file in memory (or an unlinked one), in append mode: lines of several threads must not overwrite each other."""
     create = getattr(os, "memfd_create", None)
     if create is not None:
-        return int(create("dissensus-stderr"))
-    fd, name = tempfile.mkstemp(prefix="dissensus-stderr-")
-    os.unlink(name)
+        fd = int(create("dissensus-stderr"))
+    else:
+        fd, name = tempfile.mkstemp(prefix="dissensus-stderr-")
+        os.unlink(name)
+    try:
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
+    except ImportError:  # not POSIX
+        return fd
     return fd
 
 
