@@ -15,7 +15,7 @@ TWINS = ("numba", "native-baseline", "native-avx2", "native-avx512")
 
 @pytest.fixture(scope="module", params=TWINS)
 def twin(request: pytest.FixtureRequest) -> Iterator[Callable[..., Callable[..., Any]]]:
-    """``twin(name)`` is the kernel ``name`` of one backend and instruction set; arithmetic warnings are off, as in native code."""
+    """``twin(name)`` is the kernel ``name`` of one backend and instruction set, without arithmetic warnings."""
     backend, _, isa = request.param.partition("-")
     patch = pytest.MonkeyPatch()
     native = _backend._native()

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hard_committees import FLAVOURS, JIT_OFF, Hard, build, hard_committees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dissensus import _backend
-from hard_committees import FLAVOURS, JIT_OFF, Hard, build, hard_committees
 
 MEASURES = ("consensus_entropy", "mean_kl", "margin")
 Twin = Callable[[str], Callable[..., Any]]

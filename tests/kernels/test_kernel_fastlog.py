@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from hard_committees import JIT_OFF
 
 Twin = Callable[[str], Callable[..., Any]]

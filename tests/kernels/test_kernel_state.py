@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hard_committees import JIT_OFF, Hard, build, hard_committees
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dissensus import _backend
-from hard_committees import JIT_OFF, Hard, build, hard_committees
 
 Twin = Callable[[str], Callable[..., Any]]
 
