@@ -84,7 +84,7 @@ def fit_map_logistic(
         )
         hessian = (outer.T @ curve.reshape(n_models, n, -1)).reshape(n_models, n_rows, n_rows, n_classes, n_classes)
         hessian = hessian.transpose(0, 1, 3, 2, 4).reshape(n_models, size, size) + pull
-        solved: Floats = np.linalg.solve(hessian, gradient.reshape(n_models, size, 1))
+        solved = np.asarray(np.linalg.solve(hessian, gradient.reshape(n_models, size, 1)), dtype=np.float64)
         step = solved.reshape(weight.shape)
         if np.abs(step).max() < 1e-12:
             break

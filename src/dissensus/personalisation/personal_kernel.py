@@ -183,20 +183,30 @@ class PersonalKernel:
             out += weights.corating * self.coratings.diagonal(self.proba)
         return out
 
-    def columns(self, tracks: Ints) -> Floats:
-        """``(n, n_tracks)`` columns of these tracks, as rows; each is computed once and kept."""
+    def between(self, rows: Ints, tracks: Ints) -> Floats:
+        """``(len(rows), len(tracks))`` covariance; the column of each of ``tracks`` is computed once and kept."""
         with self._lock:
-            missing = [track for track in tracks.tolist() if track not in self._slot]
-            if missing:
-                need = len(self._slot) + len(missing)
-                if need > len(self._columns):
-                    grown = np.empty((max(need, 2 * len(self._columns), 16), len(self.proba)))
-                    grown[: len(self._slot)] = self._columns[: len(self._slot)]
-                    self._columns = grown
-                for track in missing:
-                    self._columns[len(self._slot)] = self.column(track)
-                    self._slot[track] = len(self._slot)
-            slots = [self._slot[track] for track in tracks.tolist()]
-            if slots == list(range(len(slots))):
-                return self._columns[: len(slots)]
-            return self._columns[slots]
+            slots = self._slots(tracks)
+            return np.asarray(self._columns[np.ix_(slots, rows)].T, dtype=np.float64)
+
+    def apply(self, tracks: Ints, coefficient: Floats) -> Floats:
+        """``(n_tracks, k)`` covariance with ``tracks`` times ``coefficient`` ``(len(tracks), k)``."""
+        with self._lock:
+            slots = self._slots(tracks)
+            spread = np.zeros((len(self._slot), coefficient.shape[1]))
+            spread[slots] = coefficient
+            columns = self._columns[: len(self._slot)]
+        return np.asarray(columns.T @ spread, dtype=np.float64)
+
+    def _slots(self, tracks: Ints) -> Ints:
+        """Where the columns of these tracks are; those that are missing are computed."""
+        missing = [track for track in tracks.tolist() if track not in self._slot]
+        need = len(self._slot) + len(missing)
+        if need > len(self._columns):
+            grown = np.empty((max(need, 2 * len(self._columns), 16), len(self.proba)))
+            grown[: len(self._slot)] = self._columns[: len(self._slot)]
+            self._columns = grown
+        for track in missing:
+            self._columns[len(self._slot)] = self.column(track)
+            self._slot[track] = len(self._slot)
+        return np.array([self._slot[track] for track in tracks.tolist()], dtype=np.int64)

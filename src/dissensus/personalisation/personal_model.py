@@ -116,8 +116,7 @@ class PersonalModel:
         prior = self.prior
         proba = prior.belief.proba[self.track]
         log_proba = np.log(proba)
-        self._columns = prior.kernel.columns(self.track)
-        kernel = self._columns[:, self.track] + 1e-9 * np.eye(len(self.track))
+        kernel = prior.kernel.between(self.track, self.track) + 1e-9 * np.eye(len(self.track))
         self._logistic: LogisticFit | None = None
         self._residual: Floats | None = None
         self._map: Floats | None = None
@@ -153,12 +152,11 @@ class PersonalModel:
         """``(n_tracks, n_classes)`` personal shift of the log probabilities, up to a constant in each row."""
         proba = self.prior.belief.proba
         if self._logistic is not None:
-            moved: Floats = self._columns.T @ self._logistic.coefficient
-            return moved
+            return self.prior.kernel.apply(self.track, self._logistic.coefficient)
         shift, log_proba = np.zeros_like(proba), self.log_prior
         share = 0.5 if self._residual is not None and self._map is not None else 1.0
         if self._residual is not None:
-            shift += share * (np.log(_floored(proba + self._columns.T @ self._residual)) - log_proba)
+            shift += share * (np.log(_floored(proba + self.prior.kernel.apply(self.track, self._residual))) - log_proba)
         if self._map is not None:
             shift += share * (np.log(map_predict(centred_log(proba), self._map)) - log_proba)
         return shift
@@ -203,7 +201,7 @@ class PersonalModel:
         rows = np.arange(len(self.prior.belief.proba)) if tracks is None else np.asarray(tracks, dtype=np.int64)
         n_classes = self.prior.belief.proba.shape[1]
         half = np.random.default_rng(random_state).standard_normal((max(n_draws // 2, 1), n_classes))
-        own, cross = self.prior.diagonal[rows], self._columns[:, rows].T
+        own, cross = self.prior.diagonal[rows], self.prior.kernel.between(rows, self.track)
         if self._logistic is None:
             covariance = own[:, None, None] * np.eye(n_classes)
             mode = np.zeros((len(rows), n_classes))
