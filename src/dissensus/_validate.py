@@ -12,6 +12,10 @@ from dissensus.errors import ParameterError
 __all__ = ["as_exclude", "as_features", "as_float", "as_member_weight", "as_proba", "as_votes", "check_count"]
 
 
+#: Room that the compiled kernels have on the stack.
+_MOST_CLASSES, _MOST_VOTERS = 4096, 4096
+
+
 def as_float(value: ArrayLike, name: str) -> NDArray[Any]:
     """An array of float32 or float64: those two are kept as they are, everything else becomes float64."""
     array = np.asarray(value)
@@ -63,6 +67,10 @@ def as_proba(value: ArrayLike, *, name: str = "proba") -> NDArray[Any]:
         )
     if array.shape[0] == 0 or array.shape[2] == 0:
         raise ParameterError(f"{name} needs at least one member and one class; got shape {array.shape}")
+    if array.shape[2] > _MOST_CLASSES:
+        raise ParameterError(
+            f"{name} has {array.shape[2]} classes; the kernels have room for at most {_MOST_CLASSES} classes"
+        )
     return _frozen(array)
 
 
@@ -81,6 +89,10 @@ def as_votes(value: ArrayLike, n_classes: int, *, name: str = "votes") -> NDArra
         raise ParameterError(f"{name} must be (n_members, n_tracks); got shape {array.shape}")
     if array.shape[0] == 0:
         raise ParameterError(f"{name} needs at least one member; got shape {array.shape}")
+    if array.shape[0] > _MOST_VOTERS:
+        raise ParameterError(
+            f"{name} has {array.shape[0]} rows; the kernels have room for at most {_MOST_VOTERS} members"
+        )
     if array.dtype != np.uint8 and array.size:
         low, high = int(array.min()), int(array.max())
         if low < 0 or high >= n_classes:
