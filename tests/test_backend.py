@@ -1,0 +1,125 @@
+"""The one door to the kernels."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import dissensus
+from dissensus import _backend
+from dissensus.errors import BackendUnavailableError, NativeUnavailableWarning, ParameterError
+
+
+@pytest.fixture
+def without_native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    _backend.resolve.cache_clear()
+    _backend._say_native_is_missing.cache_clear()
+    monkeypatch.setattr(_backend, "_native", lambda: None)
+    yield
+    _backend.resolve.cache_clear()
+
+
+@pytest.mark.parametrize("name", sorted(_backend.ROOMS))
+def test_every_kernel_has_a_reference_of_the_same_arguments(name: str) -> None:
+    assert "reference" in _backend.available(name)
+    reference = inspect.signature(_backend.resolve(name, "reference"))
+    if "numba" in _backend.available(name):
+        numba = _backend.resolve(name, "numba")
+        assert list(inspect.signature(getattr(numba, "py_func", numba)).parameters) == list(reference.parameters)
+
+
+@pytest.mark.parametrize("name", sorted(_backend.ROOMS))
+def test_auto_takes_the_first_that_there_is(name: str) -> None:
+    first = _backend.available(name)[0]
+    assert _backend.resolve(name) is _backend.resolve(name, first)
+    assert dissensus.capabilities()["kernels"][name] == first
+
+
+def test_names_that_are_not() -> None:
+    with pytest.raises(ParameterError, match="no kernel is called 'entrophy'; there are"):
+        _backend.resolve("entrophy")
+    with pytest.raises(ParameterError, match="backend='cuda'; choose 'auto', 'native'"):
+        _backend.resolve("top_k", "cuda")
+
+
+@pytest.mark.usefixtures("without_native")
+def test_without_the_compiled_module_numba_works_and_it_is_said_once() -> None:
+    with pytest.warns(NativeUnavailableWarning, match="without its compiled module"):
+        first = _backend.resolve("top_k")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _backend.resolve("consensus_entropy")
+    assert first is import_module("dissensus.kernels.topk").top_k
+    with pytest.raises(BackendUnavailableError, match="not available in backend 'native'; available: numba, reference"):
+        _backend.resolve("top_k", "native")
+    seen = dissensus.capabilities()
+    assert seen["native"] is False
+    assert seen["instruction_set"] is None
+    assert seen["kernels"]["top_k"] == "numba"
+
+
+def test_a_masked_instruction_set_is_the_one_in_use() -> None:
+    code = "import dissensus; print(dissensus.capabilities()['instruction_set'])"
+    if _backend._native() is None:
+        pytest.skip("dissensus was installed without its compiled module")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"DISSENSUS_CAPS": "baseline"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == "baseline"
+
+
+def test_every_example_is_of_a_kernel_and_runs_on_every_backend() -> None:
+    from dissensus.kernels._examples import EXAMPLES
+
+    assert set(EXAMPLES) <= set(_backend.ROOMS)
+    for name, examples in EXAMPLES.items():
+        for backend in _backend.available(name):
+            for arguments in examples():
+                _backend.resolve(name, backend)(*arguments)
+
+
+def test_warmup_compiles_for_the_types_that_callers_use() -> None:
+    from dissensus.kernels._examples import EXAMPLES
+
+    dissensus.warmup()
+    kernel = _backend.resolve("consensus_entropy", "numba")
+    if not hasattr(kernel, "signatures"):
+        pytest.skip("the JIT is off")
+    for arguments in EXAMPLES["consensus_entropy"]():
+        kernel(*arguments)
+    before = len(kernel.signatures)
+    for dtype in (np.float32, np.float64):
+        dissensus.consensus_entropy(np.full((2, 5, 3), 1 / 3, dtype), backend="numba")
+    assert len(kernel.signatures) == before
+
+
+def test_the_suite_of_a_kernel_runs_with_the_jit_off() -> None:
+    code = (
+        "import numpy as np, dissensus\n"
+        "from dissensus.strategies import query_top\n"
+        "p = np.random.default_rng(0).dirichlet(np.ones(4), (3, 50)).astype('f4')\n"
+        "a = query_top(p, 5, backend='numba'); b = query_top(p, 5, backend='reference')\n"
+        "assert (a.index == b.index).all() and (a.utility == b.utility).all()\n"
+        "import numba; print(numba.config.DISABLE_JIT)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "1"
