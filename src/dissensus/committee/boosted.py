@@ -6,6 +6,7 @@ import copy
 import threading
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._threads import thread_budget
 from dissensus.committee._rows import as_classes, distinct_rows, encode
+from dissensus.committee.margins import digest_of, kept_margin
 from dissensus.committee.small_trees import Bins, grow
 from dissensus.errors import ModelFormatError, ParameterError
 
@@ -237,7 +239,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         for member in new:
             margin, target = member._base(X), answers
             if rehearsal is not None:
-                known = member._base_of(rehearsal)
+                known = member._base(rehearsal.X)
                 margin, target = np.concatenate([known, margin]), np.concatenate([softmax(known, axis=1), answers])
             member.correction_ = grow(
                 bins,
@@ -251,16 +253,6 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             )
         return new
 
-    def _base_of(self, rehearsal: Rehearsal) -> NDArray[np.float32]:
-        """:meth:`_base` of the rehearsal windows, worked out once a model."""
-        trees = (self.booster_, *self.continued_)[-1]
-        if trees is None:
-            return self._base(rehearsal.X)
-        kept = _margins_of.setdefault(rehearsal, weakref.WeakKeyDictionary())
-        if trees not in kept:
-            kept[trees] = self._base(rehearsal.X)
-        return kept[trees]
-
     def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
         """Margins ``(n_samples, n_outputs)`` of these trees (None: no tree), on top of others."""
         if trees is None:
@@ -270,10 +262,12 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         return margin.reshape(len(X), self._n_outputs)
 
     def _base(self, X: NDArray[Any]) -> NDArray[np.float32]:
-        """Margins of all trees but the correction's."""
-        margin = self._margin(self.booster_, X, None)
-        for trees in self.continued_:
-            margin = self._margin(trees, X, margin)
+        """Margins of all trees but the correction's; of windows seen before, only new trees are asked."""
+        windows = digest_of(X)
+        margin = self._margin(None, X, None)
+        for i, trees in enumerate((self.booster_, *self.continued_)):
+            if trees is not None:
+                margin = kept_margin(trees, windows, partial(self._margin, trees, X, margin if i else None))
         return margin
 
     def _correct(self, X: NDArray[Any], margin: NDArray[Any]) -> NDArray[np.float32]:
@@ -294,8 +288,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
 
-#: What rehearsal buffers are worth keeping of: margins by buffer and booster, bins by buffer and number.
-_margins_of: weakref.WeakKeyDictionary[Any, weakref.WeakKeyDictionary[Any, Any]] = weakref.WeakKeyDictionary()
+#: Bins of rehearsal buffers, by their number.
 _bins_of: weakref.WeakKeyDictionary[Any, dict[int, tuple[Bins, NDArray[np.uint8]]]] = weakref.WeakKeyDictionary()
 
 
