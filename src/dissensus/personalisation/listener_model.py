@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dissensus.features.pool import Pool
     from dissensus.personalisation.query import Crowd
 
-__all__ = ["ListenerModel", "TrackInfo"]
+__all__ = ["ListenerModel", "TrackInfo", "standardised", "track_means"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,7 +108,7 @@ class ListenerModel:
         self.listener_ids, listener = np.unique(np.asarray(annotations.listener_id)[rows], return_inverse=True)
         self._listener_of = {value: i for i, value in enumerate(self.listener_ids.tolist())}
         track = pool.index_of(np.asarray(annotations.track_id)[rows].tolist())
-        self.features = _standardised(_track_means(pool))
+        self.features = standardised(track_means(pool))
         self.group = None if info.group is None else _codes(info.group, pool.n_tracks)
         self.descriptors = None if info.descriptors is None else _shares(info.descriptors, len(label))[rows]
         instrument = None if info.instrument is None else np.asarray(info.instrument)[rows]
@@ -167,7 +167,7 @@ class ListenerModel:
         track, values = self.crowd.track[kept], self.descriptors[kept]
         count = np.bincount(track, minlength=self.pool.n_tracks)[:, None]
         sums = np.stack([np.bincount(track, weights=v, minlength=self.pool.n_tracks) for v in values.T], axis=1)
-        return _standardised(np.sqrt((sums + 5.0 * values.mean(axis=0)) / (count + 5.0)), binary=False)
+        return standardised(np.sqrt((sums + 5.0 * values.mean(axis=0)) / (count + 5.0)), binary=False)
 
     def explain(self, model: PersonalModel, track_id: Any) -> dict[str, Any]:
         """Where the probabilities of one track come from, in plain values.
@@ -192,7 +192,7 @@ class ListenerModel:
         }
 
 
-def _track_means(pool: Pool) -> Floats:
+def track_means(pool: Pool) -> Floats:
     """``(n_tracks, n_features)`` mean window of each track."""
     if pool.n_windows == pool.n_tracks:
         return np.asarray(pool.X, dtype=np.float64)[np.argsort(pool.groups, kind="stable")]
@@ -202,7 +202,7 @@ def _track_means(pool: Pool) -> Floats:
     return means
 
 
-def _standardised(table: Floats, *, binary: bool = True) -> Floats:
+def standardised(table: Floats, *, binary: bool = True) -> Floats:
     """Columns with mean 0 and deviation 1; constant ones become 0, those of two values stay if ``binary``."""
     if table.shape[0] == 0 or table.shape[1] == 0:
         return table

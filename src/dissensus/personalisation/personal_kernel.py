@@ -125,6 +125,8 @@ class PersonalKernel:
         Group of each track; −1 = none.
     coratings : CoRatings, optional
         Without this listener.
+    opinion : (n_tracks, k) ndarray, optional
+        What the opinion part is linear in. Default: the centred log probabilities.
     """
 
     def __init__(
@@ -136,10 +138,11 @@ class PersonalKernel:
         descriptors: Floats | None = None,
         group: Ints | None = None,
         coratings: CoRatings | None = None,
+        opinion: Floats | None = None,
     ) -> None:
         self.proba = proba
         self.weights = weights
-        self.opinion = centred_log(proba)
+        self.opinion = centred_log(proba) if opinion is None else opinion
         self.group = group
         self.coratings = coratings
         smooth = []
