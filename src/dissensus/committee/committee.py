@@ -15,7 +15,8 @@ from dissensus._validate import as_features, as_float, check_count
 from dissensus.committee._rows import as_classes, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.folds import group_folds
-from dissensus.committee.linear_votes import TILE, Stack, add_votes, is_linear, stack_members, tile_tracks
+from dissensus.committee.linear_votes import SPARE, Stack, add_votes, is_linear, stack_members, tile_tracks
+from dissensus.committee.margins import same_windows
 from dissensus.committee.member import KINDS, make_member
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
@@ -365,7 +366,7 @@ class Committee:
         if n_tracks == 0:
             return out
         cuts = np.unique(np.searchsorted(start, np.arange(0, start[-1] + chunk_size, chunk_size)).clip(max=n_tracks))
-        stack = stack_members(self.members, self.base.members, self._columns)
+        stack = stack_members(self.members, self._columns)
 
         def score(first: int, last: int) -> None:
             for a, b in zip(cuts[first:last], cuts[first + 1 : last + 1], strict=True):
@@ -377,11 +378,12 @@ class Committee:
         return out
 
     def _standardise(self, windows: NDArray[Any], row: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Standardised windows with ``TILE`` rows to spare at the end; ``row`` numbers them for the message."""
+        """Standardised windows with ``SPARE`` rows of zeros at the end; ``row`` numbers them for the message."""
         windows = np.ascontiguousarray(as_float(windows, "X"))
-        out = np.zeros((len(windows) + TILE, self.n_features_in_), dtype=np.float32)
+        out = np.empty((len(windows) + SPARE, self.n_features_in_), dtype=np.float32)
+        out[len(windows) :] = 0.0
         mean, scale = self.scaler_ or (np.zeros(self.n_features_in_), np.ones(self.n_features_in_))
-        bad = resolve("standardise")(windows, mean, scale, out[: len(windows)])
+        bad = resolve("standardise")(windows, mean, 1.0 / scale, out[: len(windows)])
         if bad >= 0:
             raise ParameterError(
                 f"X[{bad if row is None else row[bad]}] holds a value that is not finite (or far too large); "
@@ -399,11 +401,11 @@ class Committee:
             add_votes(stack, padded, start, tile_tracks(start), sums)
             out[stack.member] = sums / count
         scaled = padded[: start[-1]]
-        for m, member in enumerate(self.members):
-            if not is_linear(member):
-                out[m] = (
-                    np.add.reduceat(self.columns(m, member.predict_proba(scaled)), start[:-1], dtype=np.float64) / count
-                )
+        with same_windows(scaled):
+            for m, member in enumerate(self.members):
+                if not is_linear(member):
+                    proba = self.columns(m, member.predict_proba(scaled))
+                    out[m] = np.add.reduceat(proba, start[:-1], dtype=np.float64) / count
 
     def columns(self, m: int, proba: ArrayLike) -> NDArray[Any]:
         """Probabilities of member ``m`` with its columns in this committee's order of classes."""

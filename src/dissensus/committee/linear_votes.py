@@ -16,20 +16,23 @@ from dissensus._backend import resolve
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 
-__all__ = ["TILE", "Stack", "add_votes", "is_linear", "scratch", "stack_members", "tile_tracks"]
+__all__ = ["SPARE", "TILE", "Stack", "add_votes", "is_linear", "scratch", "stack_members", "tile_tracks"]
 
 #: Windows of a tile.
 TILE = 256
 
+#: Rows beyond the last window that the kernels may read: they take windows four at a time.
+SPARE = 3
+
 
 class Stack(NamedTuple):
-    """Weights of the linear members; softmax members (naive Bayes) come first.
+    """Weights of the linear members, member by member and class by class; naive Bayes (softmax) members come first.
 
-    Rows of the matrices go member by member and class by class; they are filled up with zeros to a multiple of four.
+    Matrices are filled up with rows of zeros to a multiple of four.
     """
 
     member: NDArray[np.int64]  # (M,) place in the committee
-    is_softmax: NDArray[np.bool_]  # (M,)
+    n_softmax: int
     offset: NDArray[np.float32]  # (M, C) constant terms
     bent: NDArray[np.float32]  # (Kq, F) linear weights of the softmax members
     bend: NDArray[np.float32]  # (Kq, F) their quadratic weights
@@ -41,14 +44,19 @@ def is_linear(member: Any) -> bool:
     return type(member) in (GaussianNaiveBayes, LogisticSGD)
 
 
-def stack_members(members: Sequence[Any], base: Sequence[Any], columns: Sequence[NDArray[np.int64] | None]) -> Stack:
+def stack_members(
+    members: Sequence[Any], columns: Sequence[NDArray[np.int64] | None], *, base: Sequence[Any] | None = None
+) -> Stack:
     """Stack the linear members of a committee.
+
+    A softmax does not see what is common to its classes. Without ``base`` each naive Bayes member is stacked less its first
+    class, which saves a row; with ``base`` (the members it was personalised from) less the mean of the base member's classes,
+    so that a class that learnt nothing keeps its row.
 
     Parameters
     ----------
     members, base : sequence
-        The members, and those they were personalised from. What is common to the classes of a base member cancels in its
-        softmax; it is taken out, which keeps float32 scores small.
+        Members, and those that they were personalised from.
     columns : sequence
         Per member, where the committee's classes are in its own.
     """
@@ -56,13 +64,17 @@ def stack_members(members: Sequence[Any], base: Sequence[Any], columns: Sequence
     sigmoid = [i for i, member in enumerate(members) if type(member) is LogisticSGD]
     bent, bend, straight, offset = [], [], [], []
     for i in softmax:
-        quadratic, linear, constant = members[i].linear_form()
-        usual = base[i].linear_form()
         order = slice(None) if columns[i] is None else columns[i]
-        bend.append((quadratic - usual[0].mean(axis=1, keepdims=True)).T[order])
-        bent.append((linear - usual[1].mean(axis=1, keepdims=True)).T[order])
-        seen = usual[2][np.isfinite(usual[2])]
-        offset.append((constant - (seen.mean() if len(seen) else 0.0))[order])
+        quadratic, linear, constant = (part.T[order] for part in members[i].linear_form())
+        if base is None:
+            common, skip = (quadratic[:1], linear[:1]), 1
+        else:
+            usual = [part.T for part in base[i].linear_form()]
+            common, skip = (usual[0].mean(axis=0), usual[1].mean(axis=0)), 0
+        bend.append((quadratic - common[0])[skip:])
+        bent.append((linear - common[1])[skip:])
+        finite = constant[np.isfinite(constant)]
+        offset.append(constant - (finite.max() if len(finite) else 0.0))
     for i in sigmoid:
         order = slice(None) if columns[i] is None else columns[i]
         straight.append(members[i].coef_[order])
@@ -70,8 +82,8 @@ def stack_members(members: Sequence[Any], base: Sequence[Any], columns: Sequence
     n_features = int(members[(softmax + sigmoid)[0]].n_features_in_) if softmax or sigmoid else 0
     return Stack(
         np.array(softmax + sigmoid, dtype=np.int64),
-        np.arange(len(softmax) + len(sigmoid)) < len(softmax),
-        np.array(offset, dtype=np.float32),
+        len(softmax),
+        np.array(offset, dtype=np.float32) if offset else np.zeros((0, 1), dtype=np.float32),
         _fill(bent, n_features),
         _fill(bend, n_features),
         _fill(straight, n_features),
@@ -108,7 +120,7 @@ def scratch(n_rows: int, n_classes: int) -> tuple[NDArray[np.float32], NDArray[n
     """Score, work and power arrays of the kernels."""
     return (
         np.empty((n_rows, TILE), dtype=np.float32),
-        np.empty((n_classes + 1, TILE), dtype=np.float32),
+        np.empty((n_classes + 2, TILE), dtype=np.float32),
         np.empty(TILE, dtype=np.int32),
     )
 
@@ -121,7 +133,7 @@ def add_votes(
     sums: NDArray[np.float64],
     backend: str = "auto",
 ) -> None:
-    """Add every window's probabilities to ``sums (M, N, C)``; ``X`` has ``TILE`` rows to spare at its end."""
+    """Add every window's probabilities to ``sums (M, N, C)``; ``X`` has ``SPARE`` rows to spare at its end."""
     buffers = scratch(len(stack.bent) + len(stack.straight), stack.offset.shape[1])
     resolve("linear_votes", backend)(
         X,
@@ -133,7 +145,7 @@ def add_votes(
         stack.bend,
         stack.straight,
         stack.offset,
-        stack.is_softmax,
+        stack.n_softmax,
         *buffers,
         sums,
     )

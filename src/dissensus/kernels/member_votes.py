@@ -12,17 +12,17 @@ _LOG2E = np.float32(1.4426950408889634)
 
 
 @kernel
-def standardise(X, mean, scale, out):  # type: ignore[no-untyped-def]
-    """Write (X - mean) / scale to ``out``; return the first row with a value that is not finite, else -1.
+def standardise(X, mean, inverse, out):  # type: ignore[no-untyped-def]
+    """Write (X - mean) * inverse to ``out``; return the first row with a value that is not finite, else -1.
 
-    X (N,F) float, mean f8 (F,), scale f8 (F,), out f4 (N,F).
+    X (N,F) float, mean f8 (F,), inverse f8 (F,), out f4 (N,F).
     """
     bad = -1
     n_features = X.shape[1]
     for i in range(X.shape[0]):
         total = np.float32(0.0)
         for f in range(n_features):
-            value = np.float32((X[i, f] - mean[f]) / scale[f])
+            value = np.float32((X[i, f] - mean[f]) * inverse[f])
             out[i, f] = value
             total += value * np.float32(0.0)
         if bad < 0 and total != np.float32(0.0):
@@ -170,94 +170,98 @@ def _exp(x, power, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _votes(score, offset, is_softmax, start, row, first, n_tracks, sums, work, power):  # type: ignore[no-untyped-def]
+def _votes(score, offset, softmax, start, row, used, first, n_tracks, sums, work, power):  # type: ignore[no-untyped-def]
     """Add the probabilities of a tile's windows to the sums of its tracks.
 
-    score f4 (M,C,T) without constant terms, overwritten; offset f4 (M,C); is_softmax bool (M,), else sigmoids rescaled to sum
-    to 1; start i8 (N+1,) first row of each track; the tile begins at ``row`` and holds windows of the ``n_tracks`` tracks
-    from ``first`` on; sums f8 (M,N,C); work f4 (C+1,T); power i4 (T,).
+    score f4 (M,C,T) without constant terms, or (M,C-1,T) where those of the first class are zero; offset f4 (M,C); softmax
+    bool, else sigmoids rescaled to sum to 1; start i8 (N+1,) first row of each track; the tile begins at ``row`` and has
+    ``used`` windows of the ``n_tracks`` tracks from ``first`` on; sums f8 (M,N,C); work f4 (C+2,T); power i4 (T,).
     """
-    n_members, n_classes, width = score.shape
+    n_members, n_classes = offset.shape
+    given = n_classes - score.shape[1]
+    total, shifted = work[n_classes][:used], work[n_classes + 1][:used]
     for m in range(n_members):
-        total = work[n_classes]
-        if is_softmax[m]:
-            for t in range(width):
-                total[t] = score[m, 0, t] + offset[m, 0]
-            for c in range(1, n_classes):
-                for t in range(width):
-                    total[t] = max(total[t], score[m, c, t] + offset[m, c])
+        if softmax:
+            for t in range(used):
+                total[t] = offset[m, 0]
+            for c in range(given, n_classes):
+                x = score[m, c - given]
+                for t in range(used):
+                    x[t] += offset[m, c]
+                if c == 0:
+                    for t in range(used):
+                        total[t] = x[t]
+                else:
+                    for t in range(used):
+                        total[t] = max(total[t], x[t])
             for c in range(n_classes):
-                for t in range(width):
-                    score[m, c, t] = score[m, c, t] + offset[m, c] - total[t]
-                _exp(score[m, c], power, work[c])
+                if c < given:
+                    for t in range(used):
+                        shifted[t] = offset[m, c] - total[t]
+                else:
+                    x = score[m, c - given]
+                    for t in range(used):
+                        shifted[t] = x[t] - total[t]
+                _exp(shifted, power, work[c][:used])
         else:
             for c in range(n_classes):
-                for t in range(width):
-                    score[m, c, t] = -(score[m, c, t] + offset[m, c])
-                _exp(score[m, c], power, work[c])
-                for t in range(width):
-                    work[c, t] = np.float32(1.0) / (np.float32(1.0) + work[c, t])
-        for t in range(width):
+                x, p = score[m, c], work[c][:used]
+                for t in range(used):
+                    shifted[t] = -(x[t] + offset[m, c])
+                _exp(shifted, power, p)
+                for t in range(used):
+                    p[t] = np.float32(1.0) / (np.float32(1.0) + p[t])
+        for t in range(used):
             total[t] = work[0, t]
         for c in range(1, n_classes):
-            for t in range(width):
+            for t in range(used):
                 total[t] += work[c, t]
-        for t in range(width):
+        for t in range(used):
             total[t] = np.float32(1.0) / total[t]
         for c in range(n_classes):
-            for t in range(width):
+            for t in range(used):
                 work[c, t] *= total[t]
             for i in range(first, first + n_tracks):
                 add = 0.0
-                for t in range(max(start[i] - row, 0), min(start[i + 1] - row, width)):
+                for t in range(max(start[i] - row, 0), min(start[i + 1] - row, used)):
                     add += work[c, t]
                 sums[m, i, c] += add
 
 
 @kernel
-def linear_votes(X, start, tiles, begin, end, bent, bend, straight, offset, is_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
+def linear_votes(X, start, tiles, begin, end, bent, bend, straight, offset, n_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
     """Add the probabilities of quadratic and linear members for the tiles ``begin`` to ``end`` to the sums of tracks.
 
-    X f4 (R,F) standardised, with a tile's width of rows after the first row of every tile; start i8 (N+1,) first row of each
-    track; tiles i8 (n,3) first row, first track, tracks; bent and bend f4 (Kq,F) linear and quadratic weights of the softmax
-    members, class by class; straight f4 (Kl,F) weights of the sigmoid members; Kq and Kl are multiples of 4, with rows to
-    spare at the end; offset f4 (M,C) and is_softmax bool (M,), softmax members first; score f4 (Kq+Kl,T), work f4 (C+1,T) and
-    power i4 (T,) are scratch; sums f8 (M,N,C).
+    X f4 (R,F) standardised, with three rows to spare; start i8 (N+1,) first row of each track; tiles i8 (n,3) first row,
+    first track, tracks; bent and bend f4 (Kq,F) linear and quadratic weights of the ``n_softmax`` softmax members, C-1 rows
+    each, less those of their first class; straight f4 (Kl,F) weights of the sigmoid members, C rows each; Kq and Kl are
+    multiples of 4, with rows to spare at the end; offset f4 (M,C) constant terms, softmax members first; score f4 (Kq+Kl,T),
+    work f4 (C+2,T) and power i4 (T,) are scratch; sums f8 (M,N,C).
     """
-    n_classes = offset.shape[1]
-    n_bent = bent.shape[0]
-    n_softmax = 0
-    for m in range(is_softmax.shape[0]):
-        n_softmax += is_softmax[m]
-    n_sigmoid = is_softmax.shape[0] - n_softmax
-    width = score.shape[1]
+    n_members, n_classes = offset.shape
+    n_sigmoid = n_members - n_softmax
+    n_bent, width = bent.shape[0], score.shape[1]
+    n = n_softmax * (n_classes - 1)
+    softmax_part = score[:n].reshape(n_softmax, n_classes - 1, width)
+    sigmoid_part = score[n_bent : n_bent + n_sigmoid * n_classes].reshape(n_sigmoid, n_classes, width)
     for j in range(begin, end):
         row, first, n_tracks = tiles[j, 0], tiles[j, 1], tiles[j, 2]
-        rows = X[row : row + width]
+        used = min(start[first + n_tracks] - row, width)
+        rows = X[row : row + (used + 3) // 4 * 4]
         if n_softmax > 0:
             quadratic_scores(rows, bent, bend, score[:n_bent])
-            part = score[: n_softmax * n_classes].reshape(n_softmax, n_classes, width)
             _votes(
-                part,
-                offset[:n_softmax],
-                is_softmax[:n_softmax],
-                start,
-                row,
-                first,
-                n_tracks,
-                sums[:n_softmax],
-                work,
-                power,
+                softmax_part, offset[:n_softmax], True, start, row, used, first, n_tracks, sums[:n_softmax], work, power
             )
         if n_sigmoid > 0:
             linear_scores(rows, straight, score[n_bent:])
-            part = score[n_bent : n_bent + n_sigmoid * n_classes].reshape(n_sigmoid, n_classes, width)
             _votes(
-                part,
+                sigmoid_part,
                 offset[n_softmax:],
-                is_softmax[n_softmax:],
+                False,
                 start,
                 row,
+                used,
                 first,
                 n_tracks,
                 sums[n_softmax:],
@@ -267,67 +271,59 @@ def linear_votes(X, start, tiles, begin, end, bent, bend, straight, offset, is_s
 
 
 @kernel
-def held_scores(X, tiles, begin, end, linear, quadratic, column, score, held):  # type: ignore[no-untyped-def]
+def held_scores(X, start, tiles, begin, end, linear, quadratic, column, score, held):  # type: ignore[no-untyped-def]
     """Write the scores of some models for some tiles where they are held.
 
-    X and tiles as in linear_votes; linear f4 (K,F) and quadratic f4 (K,F), or (0,F) for none; column i8 (k,) with k <= K: the
-    place of each model; score f4 (K,T) scratch; held f4 (n,L,T).
+    X, start and tiles as in linear_votes; linear f4 (K,F), quadratic f4 (K,F), or (0,F) for none; column i8 (k,) with k <= K:
+    the place of each model; score f4 (K,T) scratch; held f4 (n,L,T).
     """
     width = score.shape[1]
     for j in range(begin, end):
-        rows = X[tiles[j, 0] : tiles[j, 0] + width]
+        row = tiles[j, 0]
+        used = min(start[tiles[j, 1] + tiles[j, 2]] - row, width)
+        rows = X[row : row + (used + 3) // 4 * 4]
         if quadratic.shape[0] > 0:
             quadratic_scores(rows, linear, quadratic, score)
         else:
             linear_scores(rows, linear, score)
         for k in range(column.shape[0]):
-            held[j, column[k]] = score[k]
+            held[j, column[k], :used] = score[k, :used]
 
 
 @kernel
-def held_votes(bent, straight, Z, move, start, tiles, begin, end, offset, is_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
+def held_votes(bent, straight, Z, move, start, tiles, begin, end, offset, n_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
     """As linear_votes, from scores that are held and a move of the sigmoid members' weights in a small space.
 
-    bent f4 (n,Lq,T) and straight f4 (n,Ll,T) held scores; Z f4 (R,r) the rows of X in that space; move f4 (Kl,r); score f4
-    (K,T) scratch with K at least Lq and Kl; everything else as in linear_votes.
+    bent f4 (n,Lq,T) scores of the softmax members, C rows each; straight f4 (n,Ll,T) scores of the sigmoid members; Z f4
+    (R,r) the rows of X in the small space; move f4 (Kl,r), Kl a multiple of 4; score f4 (K,T) scratch with K at least
+    ``n_softmax * C`` and Kl; everything else as in linear_votes.
     """
-    n_classes = offset.shape[1]
-    n_softmax = 0
-    for m in range(is_softmax.shape[0]):
-        n_softmax += is_softmax[m]
-    n_sigmoid = is_softmax.shape[0] - n_softmax
+    n_members, n_classes = offset.shape
+    n_sigmoid = n_members - n_softmax
     width = score.shape[1]
+    n, k_sigmoid = n_softmax * n_classes, n_sigmoid * n_classes
+    softmax_part = score[:n].reshape(n_softmax, n_classes, width)
+    sigmoid_part = score[:k_sigmoid].reshape(n_sigmoid, n_classes, width)
     for j in range(begin, end):
         row, first, n_tracks = tiles[j, 0], tiles[j, 1], tiles[j, 2]
+        used = min(start[first + n_tracks] - row, width)
         if n_softmax > 0:
-            n = n_softmax * n_classes
             score[:n] = bent[j, :n]
-            part = score[:n].reshape(n_softmax, n_classes, width)
             _votes(
-                part,
-                offset[:n_softmax],
-                is_softmax[:n_softmax],
-                start,
-                row,
-                first,
-                n_tracks,
-                sums[:n_softmax],
-                work,
-                power,
+                softmax_part, offset[:n_softmax], True, start, row, used, first, n_tracks, sums[:n_softmax], work, power
             )
         if n_sigmoid > 0:
-            n = n_sigmoid * n_classes
-            linear_scores(Z[row : row + width], move, score[: move.shape[0]])
-            for k in range(n):
-                for t in range(width):
+            linear_scores(Z[row : row + (used + 3) // 4 * 4], move, score[: move.shape[0]])
+            for k in range(k_sigmoid):
+                for t in range(used):
                     score[k, t] += straight[j, k, t]
-            part = score[:n].reshape(n_sigmoid, n_classes, width)
             _votes(
-                part,
+                sigmoid_part,
                 offset[n_softmax:],
-                is_softmax[n_softmax:],
+                False,
                 start,
                 row,
+                used,
                 first,
                 n_tracks,
                 sums[n_softmax:],

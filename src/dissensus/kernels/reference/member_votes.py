@@ -11,11 +11,11 @@ __all__ = ["held_scores", "held_votes", "linear_scores", "linear_votes", "quadra
 
 
 def standardise(
-    X: NDArray[Any], mean: NDArray[np.float64], scale: NDArray[np.float64], out: NDArray[np.float32]
+    X: NDArray[Any], mean: NDArray[np.float64], inverse: NDArray[np.float64], out: NDArray[np.float32]
 ) -> int:
-    """Write (X - mean) / scale to ``out``; return the first row with a value that is not finite, else -1."""
+    """Write (X - mean) * inverse to ``out``; return the first row with a value that is not finite, else -1."""
     with np.errstate(over="ignore"):
-        out[:] = (X - mean) / scale
+        out[:] = (X - mean) * inverse
     bad = np.flatnonzero(~np.isfinite(out).all(axis=1))
     return int(bad[0]) if len(bad) else -1
 
@@ -33,10 +33,16 @@ def linear_scores(X: NDArray[np.float32], linear: NDArray[np.float32], out: NDAr
     out[:] = linear.astype(np.float64) @ X.astype(np.float64).T
 
 
+def _rows(X: NDArray[np.float32], start: NDArray[np.int64], tile: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+    """Windows of a tile."""
+    row, first, n_tracks = tile
+    return X[row : min(start[first + n_tracks], row + width)].astype(np.float64)
+
+
 def _votes(
     full: NDArray[np.float64],
     offset: NDArray[np.float32],
-    is_softmax: NDArray[np.bool_],
+    n_softmax: int,
     start: NDArray[np.int64],
     tile: NDArray[np.int64],
     sums: NDArray[np.float64],
@@ -44,7 +50,7 @@ def _votes(
     full = full + offset[:, :, None]
     row, first, n_tracks = tile
     for m in range(len(full)):
-        proba = np.exp(full[m] - full[m].max(axis=0)) if is_softmax[m] else np.exp(-np.logaddexp(0.0, -full[m]))
+        proba = np.exp(full[m] - full[m].max(axis=0)) if m < n_softmax else np.exp(-np.logaddexp(0.0, -full[m]))
         proba /= proba.sum(axis=0)
         for i in range(first, first + n_tracks):
             sums[m, i] += proba[:, max(start[i] - row, 0) : start[i + 1] - row].sum(axis=1)
@@ -60,7 +66,7 @@ def linear_votes(
     bend: NDArray[np.float32],
     straight: NDArray[np.float32],
     offset: NDArray[np.float32],
-    is_softmax: NDArray[np.bool_],
+    n_softmax: int,
     score: NDArray[np.float32],
     work: NDArray[np.float32],
     power: NDArray[np.int32],
@@ -68,20 +74,22 @@ def linear_votes(
 ) -> None:
     """Add the probabilities of quadratic and linear members for some tiles to the sums of tracks."""
     del work, power
-    width, (n_members, n_classes) = score.shape[1], offset.shape
-    n_softmax = int(is_softmax.sum())
+    n_members, n_classes = offset.shape
     for tile in tiles[begin:end]:
-        rows = X[tile[0] : tile[0] + width].astype(np.float64)
-        curved = bent.astype(np.float64) @ rows.T + bend.astype(np.float64) @ (rows**2).T
-        plain = straight.astype(np.float64) @ rows.T
-        full = np.concatenate([curved[: n_softmax * n_classes], plain[: (n_members - n_softmax) * n_classes]]).reshape(
-            n_members, n_classes, width
-        )
-        _votes(full, offset, is_softmax, start, tile, sums)
+        rows = _rows(X, start, tile, score.shape[1])
+        full = np.zeros((n_members, n_classes, len(rows)))
+        curved = (bent.astype(np.float64) @ rows.T + bend.astype(np.float64) @ (rows**2).T)[
+            : n_softmax * (n_classes - 1)
+        ]
+        plain = (straight.astype(np.float64) @ rows.T)[: (n_members - n_softmax) * n_classes]
+        full[:n_softmax, 1:] = curved.reshape(n_softmax, n_classes - 1, len(rows))
+        full[n_softmax:] = plain.reshape(n_members - n_softmax, n_classes, len(rows))
+        _votes(full, offset, n_softmax, start, tile, sums)
 
 
 def held_scores(
     X: NDArray[np.float32],
+    start: NDArray[np.int64],
     tiles: NDArray[np.int64],
     begin: int,
     end: int,
@@ -92,13 +100,12 @@ def held_scores(
     held: NDArray[np.float32],
 ) -> None:
     """Write the scores of some models for some tiles where they are held."""
-    width = score.shape[1]
     for j in range(begin, end):
-        rows = X[tiles[j, 0] : tiles[j, 0] + width].astype(np.float64)
+        rows = _rows(X, start, tiles[j], score.shape[1])
         full = linear.astype(np.float64) @ rows.T
         if len(quadratic):
             full += quadratic.astype(np.float64) @ (rows**2).T
-        held[j, column] = full[: len(column)]
+        held[j, column, : len(rows)] = full[: len(column)]
 
 
 def held_votes(
@@ -111,7 +118,7 @@ def held_votes(
     begin: int,
     end: int,
     offset: NDArray[np.float32],
-    is_softmax: NDArray[np.bool_],
+    n_softmax: int,
     score: NDArray[np.float32],
     work: NDArray[np.float32],
     power: NDArray[np.int32],
@@ -119,11 +126,10 @@ def held_votes(
 ) -> None:
     """As linear_votes, from scores that are held and a move of the sigmoid members' weights in a small space."""
     del work, power
-    width, (n_members, n_classes) = score.shape[1], offset.shape
-    n_softmax = int(is_softmax.sum())
+    n_members, n_classes = offset.shape
     for j in range(begin, end):
-        rows = Z[tiles[j, 0] : tiles[j, 0] + width].astype(np.float64)
+        rows = _rows(Z, start, tiles[j], score.shape[1])
         n = (n_members - n_softmax) * n_classes
-        plain = straight[j, :n].astype(np.float64) + (move.astype(np.float64) @ rows.T)[:n]
-        full = np.concatenate([bent[j, : n_softmax * n_classes].astype(np.float64), plain])
-        _votes(full.reshape(n_members, n_classes, width), offset, is_softmax, start, tiles[j], sums)
+        plain = straight[j, :n, : len(rows)].astype(np.float64) + (move.astype(np.float64) @ rows.T)[:n]
+        full = np.concatenate([bent[j, : n_softmax * n_classes, : len(rows)].astype(np.float64), plain])
+        _votes(full.reshape(n_members, n_classes, len(rows)), offset, n_softmax, start, tiles[j], sums)
