@@ -20,80 +20,54 @@ inline std::int64_t least(std::int64_t a, std::int64_t b) noexcept { return a < 
 
 // ---- mean of the members -------------------------------------------------------------------------------------------
 
-#if defined(__GNUC__)
-typedef float Line __attribute__((vector_size(64), aligned(4), may_alias));
-constexpr std::int64_t kLine = 16;
+constexpr std::int64_t kChunk = 256;
 
-// Four members at a time over the block, while the lines of the next four (or of the next block) are fetched.
-template <bool first>
-void add_four(const float* const row[4], const float* const next[4], const float w[4], std::int64_t size,
-              std::int64_t ahead, float* mean) noexcept {
-    std::int64_t j = 0;
-    for (; j + kLine <= size; j += kLine) {
-        if (j < ahead) {
-            for (int r = 0; r < 4; ++r) __builtin_prefetch(next[r] + j, 0, 2);
-        }
-        Line value = *reinterpret_cast<const Line*>(row[0] + j) * w[0];
-        if constexpr (!first) value = *reinterpret_cast<const Line*>(mean + j) + value;
-        value += *reinterpret_cast<const Line*>(row[1] + j) * w[1];
-        value += *reinterpret_cast<const Line*>(row[2] + j) * w[2];
-        value += *reinterpret_cast<const Line*>(row[3] + j) * w[3];
-        *reinterpret_cast<Line*>(mean + j) = value;
+// Fetch numbers from..to of what comes next, of every member whose position leaves `half` when halved.
+inline void fetch(const Ahead& ahead, std::int64_t from, std::int64_t to, std::int64_t half) noexcept {
+#if defined(__GNUC__)
+    if (to > ahead.size) to = ahead.size;
+    for (std::int64_t m = half; m < ahead.n_members; m += 2) {
+        const float* row = ahead.first + m * ahead.member_stride;
+        for (std::int64_t j = from; j < to; j += 16) __builtin_prefetch(row + j, 0, 2);
     }
-    for (; j < size; ++j) {
-        float value = row[0][j] * w[0];
-        if constexpr (!first) value = mean[j] + value;
-        value += row[1][j] * w[1];
-        value += row[2][j] * w[2];
-        value += row[3][j] * w[3];
-        mean[j] = value;
-    }
-}
 #else
-constexpr std::int64_t kLine = 16;
-template <bool first>
-void add_four(const float* const row[4], const float* const*, const float w[4], std::int64_t size, std::int64_t,
-              float* mean) noexcept {
-    for (std::int64_t j = 0; j < size; ++j) {
-        float value = row[0][j] * w[0];
-        if constexpr (!first) value = mean[j] + value;
-        value += row[1][j] * w[1];
-        value += row[2][j] * w[2];
-        value += row[3][j] * w[3];
-        mean[j] = value;
-    }
-}
+    (void)ahead, (void)from, (void)to, (void)half;
 #endif
+}
 
 template <class T>
-inline void add_one(const T* row, float w, std::int64_t size, float* mean) noexcept {
-    for (std::int64_t j = 0; j < size; ++j) mean[j] += w * static_cast<float>(row[j]);
+inline void add_one(const T* __restrict row, float w, std::int64_t size, float* __restrict mean) noexcept {
+    for (std::int64_t j = 0; j < size; ++j) mean[j] = multiply_add(static_cast<float>(row[j]), w, mean[j]);
 }
 
-void mean_f32(const BlockIn<float>& in, const double* weight, double weight_sum, float* mean) noexcept {
+void mean_f32(const BlockIn<float>& in, const double* weight, double weight_sum, const Ahead& ahead,
+              float* __restrict mean) noexcept {
     const std::int64_t size = in.n * in.n_classes;
-    std::int64_t m = 0;
-    for (; m + 4 <= in.n_members; m += 4) {
-        const float *row[4], *next[4];
-        float w[4];
-        const bool more = m + 8 <= in.n_members;
-        for (int r = 0; r < 4; ++r) {
-            row[r] = in.first + (m + r) * in.member_stride;
-            next[r] = more ? row[r] + 4 * in.member_stride : in.first + r * in.member_stride + size;
-            w[r] = static_cast<float>(weight[m + r] / weight_sum);
+    for (std::int64_t from = 0; from < size; from += kChunk) {
+        const std::int64_t to = least(from + kChunk, size);
+        for (std::int64_t j = from; j < to; ++j) mean[j] = 0.0f;
+        std::int64_t m = 0;
+        for (; m + 4 <= in.n_members; m += 4) {
+            const float* const __restrict row0 = in.first + m * in.member_stride;
+            const float* const __restrict row1 = row0 + in.member_stride;
+            const float* const __restrict row2 = row1 + in.member_stride;
+            const float* const __restrict row3 = row2 + in.member_stride;
+            const float w0 = static_cast<float>(weight[m] / weight_sum);
+            const float w1 = static_cast<float>(weight[m + 1] / weight_sum);
+            const float w2 = static_cast<float>(weight[m + 2] / weight_sum);
+            const float w3 = static_cast<float>(weight[m + 3] / weight_sum);
+            for (std::int64_t j = from; j < to; ++j) {
+                float value = multiply_add(row0[j], w0, mean[j]);
+                value = multiply_add(row1[j], w1, value);
+                value = multiply_add(row2[j], w2, value);
+                mean[j] = multiply_add(row3[j], w3, value);
+            }
         }
-        const std::int64_t ahead = more ? size : in.ahead;
-        if (m == 0) {
-            add_four<true>(row, next, w, size, ahead, mean);
-        } else {
-            add_four<false>(row, next, w, size, ahead, mean);
+        for (; m < in.n_members; ++m) {
+            const float w = static_cast<float>(weight[m] / weight_sum);
+            add_one(in.first + m * in.member_stride + from, w, to - from, mean + from);
         }
-    }
-    if (m == 0) {
-        for (std::int64_t j = 0; j < size; ++j) mean[j] = 0.0f;
-    }
-    for (; m < in.n_members; ++m) {
-        add_one(in.first + m * in.member_stride, static_cast<float>(weight[m] / weight_sum), size, mean);
+        fetch(ahead, from, to, 0);
     }
 }
 
@@ -142,10 +116,15 @@ inline void row_sums_any(const float* x, const float* y, std::int64_t n, std::in
 inline bool fits(float sum, float low) noexcept { return sum >= kLowSum && sum <= kHighSum && low >= 0.0f; }
 
 // Entropy of the rows of `mean`: log S - (sum of x log x) / S.
-void entropy(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept {
+void entropy(float* __restrict mean, std::int64_t n, std::int64_t n_classes, const Ahead& ahead,
+             float* __restrict out) noexcept {
     float terms[kBlockFloats], sum[kBlockFloats], low[kBlockFloats], sum_terms[kBlockFloats];
     const std::int64_t size = n * n_classes;
-    for (std::int64_t j = 0; j < size; ++j) terms[j] = x_log_x(mean[j]);
+    for (std::int64_t from = 0; from < size; from += kChunk) {
+        const std::int64_t to = least(from + kChunk, size);
+        fetch(ahead, from, to, 1);
+        for (std::int64_t j = from; j < to; ++j) terms[j] = x_log_x(mean[j]);
+    }
     row_sums_any(mean, terms, n, n_classes, sum, low, sum_terms);
     for (std::int64_t i = 0; i < n; ++i) {
         const bool fit = fits(sum[i], low[i]);
@@ -154,19 +133,32 @@ void entropy(float* mean, std::int64_t n, std::int64_t n_classes, float* out) no
     }
 }
 
-void margin(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept {
+template <int fixed>
+inline void margins(const float* __restrict mean, std::int64_t n, std::int64_t n_classes, float* __restrict out) noexcept {
+    const std::int64_t k = fixed > 0 ? fixed : n_classes;
     for (std::int64_t i = 0; i < n; ++i) {
-        const float* row = mean + i * n_classes;
         float sum = 0.0f, low = 0.0f, first = 0.0f, second = 0.0f;
-        for (std::int64_t c = 0; c < n_classes; ++c) {
-            const float value = row[c];
+        for (std::int64_t c = 0; c < k; ++c) {
+            const float value = mean[i * k + c];
             sum += value;
             low = value < low ? value : low;
             const float lesser = value < first ? value : first;
             second = second < lesser ? lesser : second;
             first = first < value ? value : first;
         }
-        out[i] = fits(sum, low) ? 1.0f - (first - second) / sum : kInfinity;
+        const bool fit = fits(sum, low);
+        const float lead = (first - second) / (fit ? sum : 1.0f);
+        out[i] = fit ? 1.0f - lead : kInfinity;
+    }
+}
+
+void margin(float* mean, std::int64_t n, std::int64_t n_classes, const Ahead& ahead, float* out) noexcept {
+    fetch(ahead, 0, n * n_classes, 1);
+    switch (n_classes) {
+        case 2: return margins<2>(mean, n, n_classes, out);
+        case 3: return margins<3>(mean, n, n_classes, out);
+        case 4: return margins<4>(mean, n, n_classes, out);
+        default: return margins<0>(mean, n, n_classes, out);
     }
 }
 
@@ -202,7 +194,7 @@ inline void kl(const BlockIn<T>& in, const double* weight, double weight_sum, fl
             }
         }
     }
-    entropy(mean, n, k, out);
+    entropy(mean, n, k, Ahead{}, out);
     for (std::int64_t i = 0; i < n; ++i) {
         const bool fit = less[i] < kInfinity;
         const float value = out[i] - (fit ? less[i] : 0.0f);

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t kFloats = kBlockFloats;
 
-std::int64_t block_tracks(std::int64_t n_classes) noexcept { return n_classes < kFloats ? kFloats / n_classes : 1; }
+std::int64_t block_tracks(std::int64_t n_classes) noexcept { return tracks_per_block(1, n_classes); }
 
 // As of the full pass, and what rounding every member's share to 2^-30 can add.
 double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
@@ -40,7 +40,7 @@ void block(const Blocks& b, Measure measure, const Totals& totals, const Rows<T>
     const std::int64_t n = stop - start;
     float mean[kFloats];
     b.scale(totals.total + start * rows.n_classes, n * rows.n_classes, static_cast<float>(1.0 / kShareUnit), mean);
-    (measure == Measure::margin ? b.margin : b.entropy)(mean, n, rows.n_classes, out);
+    (measure == Measure::margin ? b.margin : b.entropy)(mean, n, rows.n_classes, Ahead{}, out);
     int some = 0;
     for (std::int64_t i = 0; i < n; ++i) some |= totals.odd[start + i] != 0;
     if (some == 0 && !b.any_above_f32(out, n, 1e30f)) return;
