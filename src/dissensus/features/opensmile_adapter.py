@@ -57,7 +57,8 @@ def opensmile_is13(signal: ArrayLike, sr: int, *, window_s: float = 1.0, overlap
         raise ParameterError(f"signal must be mono and at least 0.1 s long; got shape {x.shape} at {sr} Hz")
     # ComParE 2016 has the descriptors of 2013, in the same order: 65, then their deltas.
     levels = [_smile(level).process_signal(x, sr).to_numpy(np.float64) for level in ("lld", "lld_de")]
-    columns = np.concatenate(levels, axis=1)
+    n = min(map(len, levels))  # they end a frame or two apart
+    columns = np.concatenate([level[:n] for level in levels], axis=1)
     size, step = round(window_s * 100), max(1, round(window_s * (1 - overlap) * 100))
     starts = [s for s in range(0, len(columns), step) if len(columns) - s >= size / 2] or [0]
     rows = [columns[s : s + size] for s in starts]
