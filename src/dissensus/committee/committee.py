@@ -75,6 +75,8 @@ class Committee:
     rehearsal : Rehearsal or None
     base : Committee
         Where replay starts from; the committee itself unless it was personalised.
+    member_columns : list of (ndarray of int64 or None)
+        Per member, where the committee's classes are in its own; None where their orders agree.
 
     Raises
     ------
@@ -121,7 +123,7 @@ class Committee:
         if len(self.member_kinds) != len(self.members):
             raise ParameterError(f"{len(self.member_kinds)} member_kinds for {len(self.members)} members")
         self.n_features_in_ = self._count_features(n_features)
-        self._columns = [self._columns_of(i) for i in range(len(self.members))]
+        self.member_columns = [self._columns_of(i) for i in range(len(self.members))]
 
     def _count_features(self, given: int | None) -> int:
         widths: list[tuple[str, int]] = [] if given is None else [("n_features", given)]
@@ -326,7 +328,7 @@ class Committee:
         if windows.ndim != 2:
             raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
         self.check_features(windows.shape[1])
-        return self._standardise(windows)[: len(windows)]
+        return self.standardise(windows)[: len(windows)]
 
     def predict_proba(
         self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 4096
@@ -366,18 +368,18 @@ class Committee:
         if n_tracks == 0:
             return out
         cuts = np.unique(np.searchsorted(start, np.arange(0, start[-1] + chunk_size, chunk_size)).clip(max=n_tracks))
-        stack = stack_members(self.members, self._columns)
+        stack = stack_members(self.members, self.member_columns)
 
         def score(first: int, last: int) -> None:
             for a, b in zip(cuts[first:last], cuts[first + 1 : last + 1], strict=True):
                 rows = np.arange(start[a], start[b]) if order is None else order[start[a] : start[b]]
                 block = windows[start[a] : start[b]] if order is None else windows[rows]
-                self._score_block(stack, self._standardise(block, rows), start[a : b + 1] - start[a], out[:, a:b])
+                self._score_block(stack, self.standardise(block, rows), start[a : b + 1] - start[a], out[:, a:b])
 
         run_blocks(score, len(cuts) - 1, n_threads=resolve_threads(n_threads), block_size=1)
         return out
 
-    def _standardise(self, windows: NDArray[Any], row: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    def standardise(self, windows: NDArray[Any], row: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Standardised windows with ``SPARE`` rows of zeros at the end; ``row`` numbers them for the message."""
         windows = np.ascontiguousarray(as_float(windows, "X"))
         out = np.empty((len(windows) + SPARE, self.n_features_in_), dtype=np.float32)
@@ -404,12 +406,12 @@ class Committee:
         with same_windows(scaled):
             for m, member in enumerate(self.members):
                 if not is_linear(member):
-                    proba = self.columns(m, member.predict_proba(scaled))
+                    proba = self.in_order(m, member.predict_proba(scaled))
                     out[m] = np.add.reduceat(proba, start[:-1], dtype=np.float64) / count
 
-    def columns(self, m: int, proba: ArrayLike) -> NDArray[Any]:
+    def in_order(self, m: int, proba: ArrayLike) -> NDArray[Any]:
         """Probabilities of member ``m`` with its columns in this committee's order of classes."""
-        columns = self._columns[m]
+        columns = self.member_columns[m]
         return np.asarray(proba) if columns is None else np.asarray(proba)[:, columns]
 
     def save(self, path: str | Path) -> None:

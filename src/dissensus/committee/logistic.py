@@ -22,7 +22,7 @@ from dissensus.errors import ParameterError
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["LogisticSGD"]
+__all__ = ["LogisticSGD", "principal_axes"]
 
 
 class LogisticSGD(ClassifierMixin, BaseEstimator):
@@ -234,7 +234,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         anchor, axes = 1.0, np.eye(X.shape[1])
         rows, share = X.astype(np.float64), weight
         if rehearsal is not None:
-            anchor, axes = float(first.anchor), _principal_axes(rehearsal, first.rank)
+            anchor, axes = float(first.anchor), principal_axes(rehearsal, first.rank)
             known = rehearsal.X @ coef.T + intercept
             start, target = np.concatenate([known, start]), np.concatenate([expit(known), target])
             rows = np.concatenate([rehearsal.kept["rows", first.rank], rows @ axes])
@@ -280,7 +280,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
 
-def _principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
+def principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
     """Leading eigenvectors of the rehearsal's second moments, ``(n_features, rank)``; all directions where they are few."""
     if ("axes", rank) not in rehearsal.kept:
         rows = rehearsal.X.astype(np.float64)

@@ -1,0 +1,217 @@
+"""A pool prepared once, so that a committee that learnt a little is asked again for little.
+
+After an answer most of a committee is what it was. Kept per pool: the standardised windows, the scores of the pre-trained
+linear members, the windows in the small space where a listener's logistic weights may move, and the margins of the
+pre-trained trees. A new committee of the same base then costs the changed classes of naive Bayes, a product in the small
+space, and the new trees.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
+
+from dissensus._backend import resolve
+from dissensus._threads import resolve_threads, run_blocks
+from dissensus.committee._tracks import track_runs
+from dissensus.committee.boosted import BoostedTrees
+from dissensus.committee.committee import Committee
+from dissensus.committee.linear_votes import TILE, Stack, is_linear, scratch, stack_members, tile_tracks
+from dissensus.committee.logistic import principal_axes
+from dissensus.errors import ParameterError
+
+__all__ = ["TrackScorer"]
+
+#: Tiles that one task of the thread pool takes.
+_TILES_A_TASK = 16
+
+
+class TrackScorer:
+    """Probabilities of one pool's tracks by a committee and its descendants.
+
+    Results depend on the pool and the committee asked about alone, never on which committees were asked about before; they
+    equal :meth:`Committee.predict_proba` to about 1e-6. Memory: four bytes per feature and window, and four per window for
+    every class of every linear member and for each of the ``rank`` dimensions of a listener's space.
+
+    Not for use by several threads at once; make one each.
+
+    Parameters
+    ----------
+    committee : Committee
+        Pre-trained (or a descendant: its ``base`` counts).
+    X : (n_windows, n_features) array_like of float
+        Raw features of the pool.
+    groups : (n_windows,) array_like, optional
+        Track of each window. Default: every window is a track.
+    n_threads : int
+        Threads of our own pool.
+    """
+
+    def __init__(
+        self,
+        committee: Committee,
+        X: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        n_threads: int = 1,
+        backend: str = "auto",
+    ) -> None:
+        self._base = committee.base
+        self._n_threads = resolve_threads(n_threads)
+        self._backend = backend
+        windows = np.asarray(X)
+        order, self._start = track_runs(groups, len(windows))
+        self._count = np.maximum(np.diff(self._start), 1)[:, None]
+        self._padded = self._base.standardise(windows if order is None else windows[order])
+        self._tiles = tile_tracks(self._start)
+        self._cuts = _cut(self._tiles)
+        self._margins: dict[int, tuple[Any, NDArray[np.float32]]] = {}
+        self._others: dict[int, tuple[Any, NDArray[Any]]] = {}
+        self._prepare_linear()
+
+    def _prepare_linear(self) -> None:
+        """Scores of the base's linear members, and the windows in the listener's space."""
+        base = self._base
+        self._usual = usual = self._stack(base)
+        width = self._padded.shape[1]
+        self._axes = np.zeros((width, 0))
+        if base.rehearsal is not None and len(usual.straight):
+            first = base.members[int(usual.member[usual.n_softmax])]
+            self._axes = principal_axes(base.rehearsal, first.rank)
+        self._small = np.ascontiguousarray(self._padded @ self._axes.astype(np.float32))
+        self._bent = np.zeros((len(self._tiles), len(usual.bent), TILE), dtype=np.float32)
+        self._straight = np.zeros((len(self._tiles), len(usual.straight), TILE), dtype=np.float32)
+        self._held_bent = (usual.bent, usual.bend)
+        none = np.zeros((0, width), dtype=np.float32)
+        self._hold(usual.bent, usual.bend, np.arange(len(usual.bent)), self._bent)
+        self._hold(usual.straight, none, np.arange(len(usual.straight)), self._straight)
+
+    def _stack(self, committee: Committee) -> Stack:
+        return stack_members(committee.members, committee.member_columns, base=committee.base.members)
+
+    def _hold(
+        self,
+        linear: NDArray[np.float32],
+        quadratic: NDArray[np.float32],
+        column: NDArray[np.int64],
+        held: NDArray[np.float32],
+    ) -> None:
+        """Score all windows with some weights, into the places ``column`` of ``held``."""
+        if len(column) == 0:
+            return
+        kernel = resolve("held_scores", self._backend)
+
+        def task(first: int, last: int) -> None:
+            score, _, _ = scratch(len(linear), 1)
+            begin, end = self._cuts[first], self._cuts[last]
+            kernel(self._padded, self._start, self._tiles, begin, end, linear, quadratic, column, score, held)
+
+        run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
+
+    @property
+    def n_tracks(self) -> int:
+        """Number of tracks."""
+        return len(self._start) - 1
+
+    def predict_proba(self, committee: Committee) -> NDArray[np.float32]:
+        """``(n_members, n_tracks, n_classes)``: what :meth:`Committee.predict_proba` says about this pool.
+
+        Raises
+        ------
+        ParameterError
+            The committee does not descend from the one that the pool was prepared for.
+        """
+        if committee.base is not self._base:
+            raise ParameterError("this pool was prepared for another committee; make a TrackScorer for this one")
+        shape = (committee.n_members, self.n_tracks, len(committee.classes_))
+        out = np.empty(shape, dtype=np.float32)
+        if self.n_tracks == 0:
+            return out
+        stack = self._stack(committee)
+        if len(stack.member):
+            out[stack.member] = self._linear_sums(committee, stack) / self._count
+        for m, member in enumerate(committee.members):
+            if not is_linear(member):
+                proba = committee.in_order(m, self._other_proba(m, member))
+                out[m] = np.add.reduceat(proba, self._start[:-1], axis=0, dtype=np.float64) / self._count
+        return out
+
+    def _linear_sums(self, committee: Committee, stack: Stack) -> NDArray[np.float64]:
+        changed = (stack.bent != self._held_bent[0]).any(axis=1) | (stack.bend != self._held_bent[1]).any(axis=1)
+        column = np.flatnonzero(changed)
+        if len(column):
+            rows = np.concatenate([column, np.repeat(column[:1], -len(column) % 4)])
+            self._hold(stack.bent[rows], stack.bend[rows], column, self._bent)
+            self._held_bent = (stack.bent, stack.bend)
+        move, straight = self._move(committee, stack)
+        sums = np.zeros((len(stack.member), self.n_tracks, stack.offset.shape[1]))
+        kernel = resolve("held_votes", self._backend)
+        n_rows = max(len(stack.bent), len(stack.straight))
+
+        def task(first: int, last: int) -> None:
+            kernel(
+                self._bent, straight, self._small, move, self._start, self._tiles, self._cuts[first], self._cuts[last],
+                stack.offset, stack.n_softmax, *scratch(n_rows, stack.offset.shape[1]), sums,
+            )  # fmt: skip
+
+        run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
+        return sums
+
+    def _move(self, committee: Committee, stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Coordinates of the logistic weights in the listener's space, and the scores that they are added to.
+
+        Weights that left the space (an incremental update, another training) are scored anew.
+        """
+        where = stack.member[stack.n_softmax :]
+        move = np.zeros((len(stack.straight), self._axes.shape[1]), dtype=np.float32)
+        if len(where) == 0:
+            return move, self._straight
+        order = [committee.member_columns[i] for i in where]
+        coef, usual = (
+            np.concatenate(
+                [
+                    source.members[i].coef_ if o is None else source.members[i].coef_[o]
+                    for i, o in zip(where, order, strict=True)
+                ]
+            )
+            for source in (committee, self._base)
+        )
+        step = coef - usual
+        inside = step @ self._axes
+        if np.abs(step - inside @ self._axes.T).max() <= 1e-9 * max(1.0, float(np.abs(coef).max())):
+            move[: len(inside)] = inside
+            return move, self._straight
+        scores = np.zeros_like(self._straight)
+        none = np.zeros((0, self._padded.shape[1]), dtype=np.float32)
+        self._hold(stack.straight, none, np.arange(len(stack.straight)), scores)
+        return move, scores
+
+    def _other_proba(self, m: int, member: Any) -> NDArray[Any]:
+        """Probabilities of the windows by a member that is not linear; trees it shares with the base are not asked again."""
+        scaled = self._padded[: self._start[-1]]
+        if isinstance(member, BoostedTrees):
+            trees = (member.booster_, *member.continued_)
+            kept = self._margins.get(m)
+            if (
+                kept is None
+                or len(kept[0]) != len(trees)
+                or any(a is not b for a, b in zip(kept[0], trees, strict=True))
+            ):
+                kept = self._margins[m] = (trees, member._base(scaled))
+            return softmax(member._correct(scaled, kept[1])[:, : len(member.classes_)], axis=1)
+        kept = self._others.get(m)
+        if kept is None or kept[0] is not member:
+            kept = self._others[m] = (member, np.asarray(member.predict_proba(scaled)))
+        return kept[1]
+
+
+def _cut(tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where one task's tiles end and the next one's begin; a track is never worked on by two tasks."""
+    opens = np.flatnonzero(np.diff(tiles[:, 1], prepend=-1))
+    return np.append(
+        opens[np.unique(np.searchsorted(opens, np.arange(0, len(tiles), _TILES_A_TASK)).clip(max=len(opens) - 1))],
+        len(tiles),
+    )
