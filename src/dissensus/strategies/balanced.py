@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.strategies.select import select_top
+from dissensus.strategies.top import select_top
 
 __all__ = ["Ranking", "pick", "strict_argmax", "tie_keys"]
 
