@@ -94,7 +94,7 @@ def _plane(axis: Any, result: Showcase) -> None:
     _borders(axis, result)
     axis.set_xlabel("valence the clip was made for")
     axis.set_ylabel("arousal")
-    axis.set_title(f"what {result.listeners[0]} was asked and said; dashed: their own borders", fontsize=9)
+    axis.set_title(f"answers of {result.listeners[0]}; dashed: their own borders", fontsize=9)
     axis.legend(fontsize=8, frameon=False, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 
 
