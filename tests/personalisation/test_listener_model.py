@@ -190,6 +190,46 @@ def test_a_session_with_the_listener_model() -> None:
     np.testing.assert_allclose(session.predict_proba(), again.proba, atol=1e-6)
 
 
+def test_a_session_starts_from_the_crowd_where_there_is_one() -> None:
+    crowd = draw_crowd(9)
+    pool, annotations = crowd.pool(), crowd.annotations()
+    session = Session(None, pool, crowd=annotations, listener="listener 4", budget=20)
+    assert session.balanced
+    shared = Session(None, pool, model=ListenerModel(pool, annotations), listener="listener 4", budget=20)
+    named = Session(None, pool, model="listener", crowd=annotations, listener="listener 4")
+    own = ListenerModel(pool, annotations.without("listener 4")).for_listener()
+    for started in (session, shared, named):
+        np.testing.assert_allclose(started.predict_proba(), own.proba, atol=1e-6)
+    random = 0
+    while not session.finished:
+        query = session.ask(5)
+        assert query.track_ids.tolist() == shared.ask(5).track_ids.tolist()
+        random += int(query.at_random.sum())
+        for one in (session, shared):
+            one.tell(dict.fromkeys(query, "Q1"))
+    assert random == 4
+    assert Session(None, pool, crowd=annotations, random_share=0).ask(20).at_random.sum() == 0
+    with pytest.raises(ParameterError, match="annotations of many listeners"):
+        Session(None, pool)
+    with pytest.raises(ParameterError, match="model='crowd'"):
+        Session(None, pool, crowd=annotations, model="crowd")  # type: ignore[arg-type]
+
+
+def test_of_repeated_annotations_the_newest_counts_and_strangers_are_left_out() -> None:
+    crowd = draw_crowd(2)
+    pool, said = crowd.pool(), crowd.annotations()
+    n = len(said)
+    again = Annotations(
+        np.concatenate([said.listener_id, said.listener_id[:3], ["eve"]]),
+        np.concatenate([said.track_id, said.track_id[:3], ["elsewhere"]]),
+        np.concatenate([said.label, (said.label[:3] + 1) % 4, [0]]),
+        said.classes,
+        np.concatenate([np.full(n, 5), [4, 4, 4, 4]]),
+    )
+    one = Session(None, pool, crowd=again).predict_proba()
+    np.testing.assert_allclose(one, Session(None, pool, crowd=said).predict_proba(), atol=1e-7)
+
+
 def test_asking_keeps_a_random_share_and_stops() -> None:
     crowd = draw_crowd(10, n_tracks=60)
     policy = AskingPolicy(min_gain=0, random_share=0.2)

@@ -1,7 +1,8 @@
 """From everybody's committee to one listener's: sessions of asking and telling, and how answers change a committee."""
 
 from dissensus.personalisation.learner import CommitteeLearner, Learner
+from dissensus.personalisation.listener_model import ListenerModel, TrackInfo
 from dissensus.personalisation.query import Query, StopWhenStable
 from dissensus.personalisation.session import Session
 
-__all__ = ["CommitteeLearner", "Learner", "Query", "Session", "StopWhenStable"]
+__all__ = ["CommitteeLearner", "Learner", "ListenerModel", "Query", "Session", "StopWhenStable", "TrackInfo"]

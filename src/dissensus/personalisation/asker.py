@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError
+from dissensus.personalisation.asking import RANDOM_REASON, random_part
 from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.query import Crowd, LabelBook, Query
 from dissensus.strategies.consensus import STRATEGIES, leave_listener_out, machine_consensus, select
@@ -29,6 +30,7 @@ class Asker:
         *,
         strategy: str,
         balanced: bool,
+        random_share: float = 0.0,
         crowd: Crowd | tuple[ArrayLike, ArrayLike] | None,
         listener: Any,
         tie_key: NDArray[Any],
@@ -43,6 +45,9 @@ class Asker:
         self.strategy = short
         self.stack = strategy == "mix-stack"
         self.balanced = balanced
+        if not 0 <= random_share <= 1:
+            raise ParameterError(f"random_share={random_share!r}: must be a share between 0 and 1")
+        self.random_share = random_share
         self.tie_key = tie_key
         self.human: NDArray[np.float32] | None = None
         self.n_raters: NDArray[np.int64] | None = None
@@ -73,9 +78,11 @@ class Asker:
         """Up to ``k`` tracks that are not ``closed``, best first."""
         if self.strategy in ("mc", "mix") and not learner.informed:
             return self._explore(closed, k)
+        k = min(k, int((~closed).sum()))
+        n_random = random_part(int(closed.sum()), k, self.random_share)
         chosen = select(
             self.strategy,
-            k,
+            k - n_random,
             machine=None if self.strategy == "hc" else machine_consensus(learner.pool_proba()),
             human=self.human,
             n_raters=self.n_raters,
@@ -84,7 +91,17 @@ class Asker:
             exclude=closed,
             random_state=self.tie_key,
         ).named(self.book.names)
-        return Query(self.pool.track_ids[chosen.index], chosen.utility, chosen.reason, chosen.tie_size, self.strategy)
+        taken = closed.copy()
+        taken[chosen.index] = True
+        left = np.flatnonzero(~taken)
+        drawn = left[np.argsort(self.tie_key[left], kind="stable")[:n_random]]
+        return Query(
+            self.pool.track_ids[np.concatenate([chosen.index, drawn])],
+            np.concatenate([chosen.utility, np.zeros(n_random, dtype=np.float32)]),
+            (*chosen.reason, *(RANDOM_REASON for _ in drawn)),
+            np.concatenate([chosen.tie_size, np.ones(n_random, dtype=np.int64)]),
+            self.strategy,
+        )
 
     def nothing(self, why: str) -> Query:
         """No track."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +13,21 @@ from dissensus.errors import ParameterError
 from dissensus.personalisation.personal_model import PersonalModel
 from dissensus.strategies.consensus import select
 
-__all__ = ["AskingPolicy", "Proposal"]
+__all__ = ["RANDOM_REASON", "AskingPolicy", "Proposal", "random_part"]
+
+#: Why a track of the random share is asked.
+RANDOM_REASON: Final = "drawn at random: an honest sample"
+
+
+def random_part(n_before: int, k: int, share: float) -> int:
+    """How many of the next ``k`` tracks are drawn at random, so that batches of any size keep the share.
+
+    Examples
+    --------
+    >>> [random_part(n, 4, 0.2) for n in (0, 4, 8, 12, 16)]
+    [0, 1, 1, 1, 1]
+    """
+    return int((n_before + k) * share + 1e-9) - int(n_before * share + 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +119,7 @@ class AskingPolicy:
         if self.min_gain > 0 and answered >= self.min_answers and gain < self.min_gain:
             return Proposal(nothing, nothing.astype(bool), (), gain, "gain")
         k = min(k, len(rows))
-        n_random = int((answered + k) * self.random_share + 1e-9) - int(answered * self.random_share + 1e-9)
+        n_random = random_part(answered, k, self.random_share)
         seed = np.random.SeedSequence(self.random_state, spawn_key=(answered,))
         belief = model.prior.belief
         chosen = select(
@@ -118,7 +133,7 @@ class AskingPolicy:
         ).named(model.classes_.tolist())
         left = np.delete(rows, chosen.index)
         drawn = np.random.default_rng(seed.spawn(1)[0]).choice(left, size=n_random, replace=False)
-        reason = (*chosen.reason, *("drawn at random, to see how good the model is" for _ in range(n_random)))
+        reason = (*chosen.reason, *(RANDOM_REASON for _ in range(n_random)))
         at_random = np.zeros(k, dtype=bool)
         at_random[k - n_random :] = True
         return Proposal(np.concatenate([rows[chosen.index], drawn]).astype(np.int64), at_random, reason, gain)

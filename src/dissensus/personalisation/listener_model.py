@@ -16,9 +16,10 @@ from dissensus.personalisation.stack import STACK_PRIOR
 
 if TYPE_CHECKING:
     from dissensus.features.pool import Pool
+    from dissensus.personalisation.learner import Learner
     from dissensus.personalisation.query import Crowd
 
-__all__ = ["ListenerModel", "TrackInfo", "standardised", "track_means"]
+__all__ = ["ListenerModel", "TrackInfo", "learner_for", "standardised", "track_means"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -190,6 +191,45 @@ class ListenerModel:
             "n_answers": len(model.answers),
             "trust": model.stack_weight.tolist(),
         }
+
+
+def learner_for(model: Any, pool: Pool, crowd: Any, listener: Any) -> Learner:
+    """What a session without a committee learns with: a learner as it is, or a listener model's start for this listener."""
+    if isinstance(model, ListenerModel):
+        return model.for_listener(listener)
+    if model is None or model == "listener":
+        if crowd is None or isinstance(crowd, tuple):
+            raise ParameterError("give a committee, or a model, or annotations of many listeners as crowd")
+        return ListenerModel(pool, _newest_within(crowd, pool)).for_listener(listener)
+    if isinstance(model, str):
+        raise ParameterError(f"model={model!r}; the only name is 'listener'")
+    learner: Learner = model
+    return learner
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Some rows of annotations."""
+
+    listener_id: NDArray[Any]
+    track_id: NDArray[Any]
+    label: Ints
+    classes: tuple[Any, ...]
+
+
+def _newest_within(crowd: Any, pool: Pool) -> _Rows:
+    """Annotations about tracks of the pool; of repeated ones the newest, without times the last."""
+    who, what = np.asarray(crowd.listener_id), np.asarray(crowd.track_id)
+    label = np.asarray(crowd.label, dtype=np.int64)
+    rows = np.flatnonzero(np.array([t in pool for t in what.tolist()], dtype=bool) & (label >= 0))
+    when = getattr(crowd, "timestamp", None)
+    if when is not None:
+        rows = rows[np.argsort(np.asarray(when)[rows], kind="stable")]
+    person = np.unique(who[rows], return_inverse=True)[1].reshape(-1)
+    pair = person * np.int64(pool.n_tracks) + pool.index_of(what[rows].tolist())
+    last = len(rows) - 1 - np.unique(pair[::-1], return_index=True)[1]
+    rows = np.sort(rows[last])
+    return _Rows(who[rows], what[rows], label[rows], tuple(crowd.classes))
 
 
 def track_means(pool: Pool) -> Floats:

@@ -44,6 +44,11 @@ class Query:
     strategy: str
     stopped: str | None = None
 
+    @property
+    def at_random(self) -> NDArray[np.bool_]:
+        """``(n,)`` tracks of the random share: answers about these are an honest sample of the pool."""
+        return np.array([reason.startswith("drawn at random") for reason in self.reason], dtype=bool)
+
     def __len__(self) -> int:
         return len(self.track_ids)
 

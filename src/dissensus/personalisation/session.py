@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,33 +20,19 @@ from dissensus.errors import (
 )
 from dissensus.personalisation.asker import Asker
 from dissensus.personalisation.learner import CommitteeLearner, Learner
+from dissensus.personalisation.listener_model import learner_for
+from dissensus.personalisation.personal_model import PersonalModel
 from dissensus.personalisation.query import Crowd, LabelBook, Query, StopWhenStable
+from dissensus.personalisation.session_state import Answer, State
 from dissensus.strategies.balanced import tie_keys
 from dissensus.strategies.consensus import machine_consensus
 
 if TYPE_CHECKING:
     from dissensus.committee import Committee
     from dissensus.features.pool import Pool
+    from dissensus.personalisation.listener_model import ListenerModel
 
 __all__ = ["Session"]
-
-Answer = tuple[int, int]  # track index, class index
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Everything that changes. A step builds a new one and swaps it in at its end."""
-
-    learner: Learner
-    queries: tuple[Query, ...] = ()
-    told: tuple[tuple[Answer, ...], ...] = ()
-    skipped: frozenset[int] = frozenset()
-    history: tuple[tuple[int, NDArray[np.int64]], ...] = ()
-
-    @property
-    def answers(self) -> dict[int, int]:
-        """Track index -> class index, in order of answering."""
-        return {track: label for batch in self.told for track, label in batch}
 
 
 class Session:
@@ -59,7 +45,7 @@ class Session:
     ----------
     committee : Committee or None
         Pre-trained on everybody (:meth:`Committee.pretrain`), or knowing nothing (:meth:`Committee.cold_start`): then
-        queries go by diversity until there are answers. None with ``model``.
+        queries go by diversity until there are answers. None: the listener model on ``crowd``, or ``model``.
     pool : Pool
         The tracks that may be asked about.
     strategy : str
@@ -67,8 +53,8 @@ class Session:
     update : {"replay", "incremental"}
         ``"replay"`` refits from the pre-trained state on all answers: their order does not matter and taking one back is
         exact. ``"incremental"`` is the published rule, each batch on top of the last; it forgets.
-    balanced : bool
-        Give each class its share of a query (see :func:`dissensus.strategies.select`).
+    balanced : bool, optional
+        Give each class its share of a query (see :func:`dissensus.strategies.select`). Default: with the listener model.
     crowd : Annotations, or (proba, n_raters), optional
         What others said; needed by ``hc`` and ``mix``. Judgements by ``listener`` are left out of it. Ready-made
         distributions, in the order of ``pool.track_ids``, must not hold any.
@@ -83,9 +69,15 @@ class Session:
         Counts towards the budget.
     n0 : float
         Replay: what the memory of everybody weighs, in answers of this listener.
-    model : Learner, optional
-        Something else that learns (see :class:`~dissensus.personalisation.Learner`). A
-        :class:`~dissensus.personalisation.CommitteeLearner` shared by many sessions scores the pool for all of them once.
+    model : "listener", ListenerModel or Learner, optional
+        What learns instead of a committee. ``"listener"``, the default where there is none: the crowd without this
+        listener, and a personal model on top, both from ``crowd``; a fitted
+        :class:`~dissensus.personalisation.ListenerModel` serves many sessions. Or any
+        :class:`~dissensus.personalisation.Learner`: a :class:`~dissensus.personalisation.CommitteeLearner` shared by many
+        sessions scores the pool for all of them once.
+    random_share : float, optional
+        Share of the questions drawn at random: answers that may be used to evaluate. Default: .2 with the listener model,
+        else 0.
     random_state : int or SeedSequence
         Of ties, of the random strategy and of updates.
 
@@ -126,38 +118,44 @@ class Session:
         *,
         strategy: str = "mc",
         update: str = "replay",
-        balanced: bool = False,
+        balanced: bool | None = None,
         crowd: Crowd | tuple[ArrayLike, ArrayLike] | None = None,
         listener: Any = None,
         budget: int | None = None,
         stopping: StopWhenStable | None = None,
         answers: Mapping[Any, Any] | None = None,
         n0: float = 100.0,
-        model: Learner | None = None,
+        model: Learner | ListenerModel | Literal["listener"] | None = None,
+        random_share: float | None = None,
         random_state: int | np.random.SeedSequence = 0,
     ) -> None:
-        if (committee is None) == (model is None):
-            raise ParameterError("give a committee, or None and a model; not both, not neither")
+        if committee is not None and model is not None:
+            raise ParameterError("give a committee, or None and a model; not both")
         self.pool = pool
         self.strategy = strategy
-        self.balanced = balanced
         self.listener = listener
         self.budget = None if budget is None else check_count(budget, "budget")
         self.stopping = stopping
         if committee is not None:
             seed = int(tie_keys(["update"], random_state, listener=listener)[0] % 2**31)
-            model = CommitteeLearner(committee, pool, update=update, n0=n0, random_state=seed)
-        assert model is not None
-        shape = model.pool_proba().shape if committee is None else (0, pool.n_tracks, len(model.classes_))
-        if shape[1:] != (pool.n_tracks, len(model.classes_)):
-            raise ParameterError(f"the model gives {shape} for a pool of {pool.n_tracks} tracks; make it for this pool")
-        self._untaught: Learner = model
-        self._book = LabelBook(np.asarray(model.classes_))
+            learner: Learner = CommitteeLearner(committee, pool, update=update, n0=n0, random_state=seed)
+        else:
+            learner = learner_for(model, pool, crowd, listener)
+            shape = learner.pool_proba().shape
+            if shape[1:] != (pool.n_tracks, len(learner.classes_)):
+                raise ParameterError(
+                    f"the model gives {shape} for a pool of {pool.n_tracks} tracks; make it for this pool"
+                )
+        crowd_known = isinstance(learner, PersonalModel)
+        self.balanced = crowd_known if balanced is None else balanced
+        self._untaught: Learner = learner
+        self._book = LabelBook(np.asarray(learner.classes_))
         self._asker = Asker(
             pool,
             self._book,
             strategy=strategy,
-            balanced=balanced,
+            balanced=self.balanced,
+            random_share=0.2 * crowd_known if random_share is None else random_share,
             crowd=crowd,
             listener=listener,
             tie_key=tie_keys(pool.track_ids, random_state, listener=listener),
@@ -165,7 +163,7 @@ class Session:
         given = () if answers is None else self._read(answers, {}, set(range(pool.n_tracks)))
         self._given = {track for track, _ in given}
         self._lock = threading.RLock()
-        state = _State(model)
+        state = State(learner)
         self._state = self._taught(replace(state, told=(given,))) if given else state
 
     def __repr__(self) -> str:
@@ -214,7 +212,7 @@ class Session:
         state = self._state
         return None if self._open(state) is not None else self._end(state)
 
-    def _end(self, state: _State) -> str | None:
+    def _end(self, state: State) -> str | None:
         if self.budget is not None and len(state.answers) >= self.budget:
             return "budget"
         if self.stopping is not None and self.stopping(state.history):
@@ -360,15 +358,15 @@ class Session:
             batch.append((track, self._book.index(label)))
         return tuple(batch)
 
-    def _asked(self, state: _State) -> set[int]:
+    def _asked(self, state: State) -> set[int]:
         return self._given | {int(t) for query in state.queries for t in self.pool.index_of(query.track_ids)}
 
-    def _closed(self, state: _State) -> NDArray[np.bool_]:
+    def _closed(self, state: State) -> NDArray[np.bool_]:
         closed = np.zeros(self.pool.n_tracks, dtype=bool)
         closed[list(state.answers.keys() | state.skipped)] = True
         return closed
 
-    def _open(self, state: _State) -> Query | None:
+    def _open(self, state: State) -> Query | None:
         """The unanswered part of the last query."""
         if not state.queries:
             return None
@@ -379,7 +377,7 @@ class Session:
             return None
         return last if len(rows) == len(last) else last.rows(rows)
 
-    def _taught(self, state: _State, *, anew: bool = False) -> _State:
+    def _taught(self, state: State, *, anew: bool = False) -> State:
         """The state with a learner that knows ``state.told``; ``anew`` when an earlier answer is gone."""
         history = state.history
         if self.stopping is not None and not history and not anew:
