@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus.datasets import synthetic
+from dissensus.catalog import embed_clips
+from dissensus.datasets import Dataset, synthetic
 
 if TYPE_CHECKING:
+    from dissensus.committee.cnn import CnnModel
     from dissensus.committee.training.clips import ClipSet
     from dissensus.committee.training.fit import Epoch, TrainedMember
 
-__all__ = ["CnnStudy", "study_synthetic", "synthetic_clips"]
+__all__ = ["CnnStudy", "embedded_music", "study_synthetic", "synthetic_clips"]
 
 #: Sounds of the synthesiser that no member hears in training.
 UNSEEN_SETTINGS = ("organ", "bell")
@@ -62,6 +64,30 @@ def synthetic_clips(n: int, *, settings: tuple[str, ...], seed: int, duration_s:
     signals = [data.clip(track) for track in data.pool.track_ids]
     assert data.weak_label is not None
     return ClipSet(signals, data.weak_label, data.pool.track_ids), data
+
+
+def embedded_music(
+    model: CnnModel, n_clips: int, n_listeners: int, *, personal: float, seed: int, duration_s: float = 8.0
+) -> Dataset:
+    """Made-up music and listeners, with the CNN's embeddings of the clips as features: for members of kind ``"cnn"``.
+
+    Parameters
+    ----------
+    model : CnnModel
+    n_clips, n_listeners : int
+        Clips, a third of which nobody annotates; listeners, who annotate 60 clips each.
+    personal : float
+        Spread of the listeners' boundaries; 0 = all hear alike and there is nothing to learn.
+    seed : int
+        Other than the one the model was trained on.
+    """
+    from dataclasses import replace
+
+    panel = synthetic.Panel(tracks_per_listener=60, rho=personal, n_rated=n_clips * 2 // 3)
+    music = synthetic.Music(duration_s=duration_s)
+    data = synthetic.make(n_clips, n_listeners, music=music, panel=panel, features=None, seed=seed)
+    done = embed_clips(model, ((track, data.clip(track)) for track in data.pool.track_ids.tolist()))
+    return replace(data, name="synthetic music, embedded", pool=done.pool)
 
 
 def _macro_f1(truth: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> float:
