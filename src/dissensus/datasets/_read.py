@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ __all__ = [
     "require_folder",
     "unique_index",
 ]
+
+
+#: Larger numbers are taken for damage: their squares would not fit into the features' float32.
+_LARGEST: Final = 1e18
 
 
 class Table(dict[str, list[str]]):
@@ -156,7 +160,7 @@ def number(table: Table, column: str, *, missing: Sequence[str] = ()) -> NDArray
     Raises
     ------
     DataFormatError
-        A cell is not a finite number.
+        A cell is not a finite number, or larger than 1e18.
     """
     cells = [cell.strip() for cell in table[column]]
     absent = np.array([cell in missing for cell in cells], dtype=bool)
@@ -164,10 +168,10 @@ def number(table: Table, column: str, *, missing: Sequence[str] = ()) -> NDArray
         out = np.array(["nan" if gone else cell for cell, gone in zip(cells, absent, strict=True)], dtype=np.float64)
     except ValueError:
         out = np.array([_float_or_nan(cell) for cell in cells])
-    bad = ~np.isfinite(out) & ~absent
+    bad = ~(np.abs(out) <= _LARGEST) & ~absent
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise DataFormatError(f"{table.at(row)}: {column} is {cells[row]!r}, not a finite number")
+        raise DataFormatError(f"{table.at(row)}: {column} is {cells[row]!r}, not a finite number of usable size")
     return out
 
 
@@ -200,8 +204,9 @@ def read_numeric(path: Path, *, delimiter: str = ",") -> tuple[list[str], NDArra
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) or column.null_count:
             raise DataFormatError(f"{path}: column {name!r} has text or gaps where only numbers are expected")
         values[:, i] = column.to_numpy()
-    if not np.isfinite(values).all():
-        row, i = np.argwhere(~np.isfinite(values))[0]
+    usable = np.abs(values) <= _LARGEST
+    if not usable.all():
+        row, i = np.argwhere(~usable)[0]
         raise DataFormatError(f"{path}, row {row + 1} below the header: {names[i]} is {values[row, i]}")
     return names, values
 

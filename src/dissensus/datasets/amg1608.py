@@ -130,8 +130,8 @@ def _features(path: Path, ids: NDArray[np.str_]) -> Pool:
         frames = np.asarray(cell)
         if frames.ndim != 2 or frames.dtype.kind not in "fiu" or frames.shape[0] != np.asarray(cells[0]).shape[0]:
             raise DataFormatError(f"{path}: feat_cell[{i}] is {frames.dtype} {frames.shape}, expected (72, n_frames)")
-        if not np.isfinite(frames).all():
-            raise DataFormatError(f"{path}: feat_cell[{i}] holds NaN or infinity")
+        if not (np.abs(frames) <= 1e18).all():
+            raise DataFormatError(f"{path}: feat_cell[{i}] holds NaN, infinity or values beyond 1e18")
         length = min(size, frames.shape[1])
         windows = np.lib.stride_tricks.sliding_window_view(frames.astype(np.float64), length, axis=1)[:, ::step]
         blocks.append(np.concatenate((windows.mean(axis=2), windows.std(axis=2))).T)
