@@ -38,6 +38,7 @@ ROOMS: dict[str, str] = {
     "held_votes": "member_votes",
     "linear_scores": "member_votes",
     "linear_votes": "member_votes",
+    "logistic_bound": "logistic",
     "logistic_sgd": "logistic",
     "compact_ratings": "ratings",
     "pair_moments": "ratings",

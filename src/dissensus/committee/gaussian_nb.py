@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -145,12 +146,28 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
 
         Sufficient statistics remember the whole pre-training set, so nothing has to be drawn from the rehearsal buffer.
         """
-        new = copy.copy(self)
-        if rehearsal is not None:
-            new.class_count_ = self.class_count_ * (self.memory * n0 / self.class_count_.sum())
-        if len(X):
-            new._merge(*class_statistics(X, y, weight, len(self.classes_)))
-        return new
+        return self.rehearse_together([self], X, y, weight, rehearsal=rehearsal, n0=n0)[0]
+
+    @staticmethod
+    def rehearse_together(
+        members: Sequence[GaussianNaiveBayes],
+        X: NDArray[np.float32],
+        y: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> list[GaussianNaiveBayes]:
+        """:meth:`rehearse` for several members at once; the answers' moments are taken once for all of them."""
+        moments = class_statistics(X, y, weight, len(members[0].classes_))
+        taught = []
+        for member in members:
+            new = copy.copy(member)
+            if rehearsal is not None:
+                new.class_count_ = member.class_count_ * (member.memory * n0 / member.class_count_.sum())
+            new._merge(*moments)
+            taught.append(new)
+        return taught
 
     def gaussians(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Log prior ``(C,)``, mean and variance ``(C, F)`` used for prediction; a class never seen takes the pooled ones."""

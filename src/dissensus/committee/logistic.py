@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
@@ -80,7 +79,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         tol: float = 1e-4,
         eta0: float | None = None,
         anchor: float = 30.0,
-        rank: int = 32,
+        rank: int = 31,
         random_state: Any = None,
     ) -> None:
         self.alpha = alpha
@@ -239,19 +238,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
             start, target = np.concatenate([known, start]), np.concatenate([expit(known), target])
             rows = np.concatenate([rehearsal.kept["rows", first.rank], rows @ axes])
             share = np.concatenate([rehearsal.weight(n_classes, n0), share])
-        rows = np.column_stack([rows, np.ones(len(rows))])
-        penalty = np.append(np.full(axes.shape[1], anchor), 1e-3 * anchor)[:, None]
-        bound = cho_factor((rows * (0.25 * share)[:, None]).T @ rows + np.diag(penalty[:, 0]))
-        move = np.zeros((rows.shape[1], len(coef)))
-        ahead, momentum = move, 1.0
-        for _ in range(100):
-            error = share[:, None] * (expit(start + rows @ ahead) - target)
-            step = ahead - cho_solve(bound, rows.T @ error + penalty * ahead)
-            momentum, before = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)), momentum
-            ahead, last = step + (before - 1.0) / momentum * (step - move), move
-            move = step
-            if np.abs(move - last).max() < 1e-5:
-                break
+        move = _descend(np.column_stack([rows, np.ones(len(rows))]), start, target, share, anchor)
         for i, member in enumerate(new):
             mine = move[:, i * n_classes : (i + 1) * n_classes]
             member.coef_ = member.coef_ + (axes @ mine[:-1]).T
@@ -291,3 +278,32 @@ def principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
         rehearsal.kept["axes", rank] = axes
     held: NDArray[np.float64] = rehearsal.kept["axes", rank]
     return held
+
+
+def _descend(
+    rows: NDArray[np.float64],
+    start: NDArray[np.float64],
+    target: NDArray[np.float64],
+    share: NDArray[np.float64],
+    anchor: float,
+) -> NDArray[np.float64]:
+    """The move of the weights (and, in the last row, of the intercepts) that the log loss asks for, ``(F + 1, K)``."""
+    n_rows, n_weights, n_models = len(rows), rows.shape[1], start.shape[1]
+    penalty = np.append(np.full(n_weights - 1, anchor), 1e-3 * anchor)
+    inverse = np.linalg.inv((rows * (0.25 * share)[:, None]).T @ rows + np.diag(penalty))
+    n, f, k = (-(-size // 4) * 4 for size in (n_rows, n_weights, n_models))
+    X, move = _padded(rows, n, f), np.zeros((k, f), dtype=np.float32)
+    scores = np.empty((2, k, n), dtype=np.float32)
+    resolve("logistic_bound")(
+        X, np.ascontiguousarray(X.T), _padded(start.T, k, n), _padded(target.T, k, n), _padded(share[None], 1, n)[0],
+        _padded(inverse, f, f), _padded(penalty[None], 1, f)[0], 100, 1e-5,
+        scores[0], scores[1], np.empty(k * n, dtype=np.int32), np.empty((3, k, f), dtype=np.float32), move,
+    )  # fmt: skip
+    return move[:n_models, :n_weights].T.astype(np.float64)
+
+
+def _padded(array: NDArray[Any], n_rows: int, n_columns: int) -> NDArray[np.float32]:
+    """In float32, filled up with zeros."""
+    out = np.zeros((n_rows, n_columns), dtype=np.float32)
+    out[: array.shape[0], : array.shape[1]] = array
+    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["logistic_sgd"]
+__all__ = ["logistic_bound", "logistic_sgd"]
 
 Array = NDArray[np.float64]
 
@@ -39,3 +39,37 @@ def logistic_sgd(
             mean_coef += share * (coef - mean_coef)
             mean_intercept += share * (intercept - mean_intercept)
     return total
+
+
+def logistic_bound(
+    X: NDArray[np.float32],
+    XT: NDArray[np.float32],
+    start: NDArray[np.float32],
+    target: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    inverse: NDArray[np.float32],
+    penalty: NDArray[np.float32],
+    max_steps: int,
+    tol: float,
+    score: NDArray[np.float32],
+    proba: NDArray[np.float32],
+    power: NDArray[np.int32],
+    work: NDArray[np.float32],
+    move: NDArray[np.float32],
+) -> int:
+    """Minimise the log loss over a move of the weights by accelerated bound optimisation; return the steps taken."""
+    del XT, score, proba, power, work
+    rows, begun, bound = X.astype(np.float64), start.astype(np.float64), inverse.astype(np.float64)
+    at = ahead = move.astype(np.float64)
+    momentum, steps = 1.0, 0
+    while steps < max_steps:
+        steps += 1
+        error = weight * (1.0 / (1.0 + np.exp(-(begun + ahead @ rows.T))) - target)
+        to = ahead - (error @ rows + penalty * ahead) @ bound
+        before, momentum = momentum, 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
+        change = to - at
+        ahead, at = to + (before - 1.0) / momentum * change, to
+        if np.abs(change).max() < tol:
+            break
+    move[:] = at
+    return steps
