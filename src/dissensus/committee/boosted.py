@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from dissensus._threads import thread_budget
 from dissensus.committee._rows import as_classes, distinct_rows, encode
 from dissensus.committee.margins import digest_of, kept_margin
-from dissensus.committee.small_trees import Bins, grow
+from dissensus.committee.small_trees import Bins, SmallTrees, grow
 from dissensus.errors import ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     max_depth, learning_rate, reg_lambda, min_child_weight, max_bin
         As in XGBoost (``tree_method="hist"``).
     continue_rounds : int
-        Rounds that a ``partial_fit`` adds, grown on its batch alone.
+        Rounds that a ``partial_fit`` adds, grown on its batch alone with the settings above. As in :meth:`rehearse` these
+        trees are our own.
     max_rounds : int
         Rounds the model may hold; ``partial_fit`` adds none beyond them, so that it cannot grow without bound.
     rehearse_rounds, rehearse_rate, rehearse_depth, rehearse_bins
@@ -56,7 +57,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     classes_ : (n_classes,) ndarray
     booster_ : xgboost.Booster or None
         The trees of ``fit``.
-    continued_ : tuple of xgboost.Booster
+    continued_ : tuple of SmallTrees
         The trees of each ``partial_fit``, which start from the margins of those before.
     correction_ : SmallTrees or None
         The trees of :meth:`rehearse`, which start from the margins of all others.
@@ -148,11 +149,29 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         weight = _check_sample_weight(sample_weight, rows, dtype=np.float64)
         rounds = min(self.continue_rounds, self.max_rounds - self.n_rounds_)
         if rounds > 0:
-            # a booster of their own, from the margins of all before it: continuing one makes xgboost copy it
-            margin = self._correct(rows, self._base(rows))
-            data = self._matrix(rows, label=encode(labels, self.classes_), weight=weight, base_margin=margin)
-            self.continued_ = (*self.continued_, self._grow(data, rounds))
+            batch, index, weight = distinct_rows(rows, encode(labels, self.classes_), weight)
+            if len(batch):
+                self.continued_ = (*self.continued_, self._continue(batch, index, weight, rounds))
         return self
+
+    def _continue(
+        self, X: NDArray[Any], index: NDArray[np.int64], weight: NDArray[np.float64], rounds: int
+    ) -> SmallTrees:
+        """Trees that start from the margins of all others and know this batch alone."""
+        target = np.zeros((len(X), self._n_outputs))
+        target[np.arange(len(X)), index] = 1.0
+        rows = np.ascontiguousarray(X, dtype=np.float32)
+        bins = Bins.of(rows, self.max_bin)
+        return grow(
+            bins,
+            bins.index(rows),
+            target,
+            weight,
+            self._correct(X, self._base(X)).astype(np.float64),
+            n_trees=rounds,
+            depth=self.max_depth,
+            settings=(self.learning_rate, self.reg_lambda, self.min_child_weight),
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Copies share boosters: they are replaced, never changed."""
@@ -165,8 +184,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     @property
     def n_rounds_(self) -> int:
         """Rounds that the model holds, without the correction."""
-        held = (self.booster_, *self.continued_)
-        return sum(int(trees.num_boosted_rounds()) for trees in held if trees is not None)
+        fitted = 0 if self.booster_ is None else int(self.booster_.num_boosted_rounds())
+        return fitted + sum(len(trees) for trees in self.continued_)
 
     def _matrix(self, X: NDArray[Any], **about: Any) -> Any:
         import xgboost
@@ -255,8 +274,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
 
     def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
         """Margins ``(n_samples, n_outputs)`` of these trees (None: no tree), on top of others."""
-        if trees is None:
-            return np.zeros((len(X), self._n_outputs), dtype=np.float32) if onto is None else onto
+        if trees is None or isinstance(trees, SmallTrees):
+            start = np.zeros((len(X), self._n_outputs), dtype=np.float32) if onto is None else onto
+            return start if trees is None else trees.add_to(start, X)
         _obey_budget(trees)
         margin: NDArray[np.float32] = trees.inplace_predict(X, predict_type="margin", base_margin=onto)
         return margin.reshape(len(X), self._n_outputs)
@@ -265,9 +285,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         """Margins of all trees but the correction's; of windows seen before, only new trees are asked."""
         windows = digest_of(X)
         margin = self._margin(None, X, None)
-        for i, trees in enumerate((self.booster_, *self.continued_)):
+        for trees in (self.booster_, *self.continued_):
             if trees is not None:
-                margin = kept_margin(trees, windows, partial(self._margin, trees, X, margin if i else None))
+                margin = kept_margin(trees, windows, partial(self._margin, trees, X, margin))
         return margin
 
     def _correct(self, X: NDArray[Any], margin: NDArray[Any]) -> NDArray[np.float32]:

@@ -50,8 +50,8 @@ def kept_margin(trees: Any, windows: bytes, work_out: Callable[[], NDArray[np.fl
 
     Parameters
     ----------
-    trees : xgboost.Booster
-        Never changed, as all boosters of ours; what is kept is forgotten with it.
+    trees : xgboost.Booster or SmallTrees
+        The newest trees of a model. Never changed, as all of ours; what is kept is forgotten with it.
     windows : bytes
         From :func:`digest_of`.
     work_out : callable

@@ -60,6 +60,9 @@ class SmallTrees:
     threshold: NDArray[np.float32]
     leaf: NDArray[np.float32]
 
+    def __len__(self) -> int:
+        return len(self.feature)
+
     def add_to(self, margin: NDArray[np.float32], X: NDArray[np.float32]) -> NDArray[np.float32]:
         """``margin`` plus what the trees say about ``X``."""
         out = np.array(margin, dtype=np.float32, order="C")

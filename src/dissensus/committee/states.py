@@ -30,7 +30,8 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "xgb": ("seed_",),
     "cnn": ("n_iter_",),
 }
-_CORRECTION = ("correction_feature", "correction_threshold", "correction_leaf")
+#: Arrays of small trees, each after the name of what they are: ``correction``, ``continued_0``, ``continued_1``, …
+_TREES = ("feature", "threshold", "leaf")
 
 
 def as_array(value: Any) -> NDArray[Any]:
@@ -60,10 +61,10 @@ def dump(kind: str, member: Any) -> tuple[dict[str, Any], dict[str, Any], dict[s
     if kind == "xgb":
         if member.booster_ is not None:
             arrays["booster_"] = member.booster_
+        small = {f"continued_{i}": trees for i, trees in enumerate(member.continued_)}
         if member.correction_ is not None:
-            trees = member.correction_
-            arrays |= dict(zip(_CORRECTION, (trees.feature, trees.threshold, trees.leaf), strict=True))
-        arrays |= {f"continued_{i}": trees for i, trees in enumerate(member.continued_)}
+            small["correction"] = member.correction_
+        arrays |= {f"{name}.{part}": getattr(trees, part) for name, trees in small.items() for part in _TREES}
     return plain, {name: float(v) if isinstance(v, float) else int(v) for name, v in values.items()}, arrays
 
 
@@ -112,26 +113,44 @@ def restore(
     elif isinstance(member, LogisticSGD):
         member._n_averaged = 0
     elif isinstance(member, BoostedTrees):
-        boosters = {name: held for name, held in arrays.items() if name not in _CORRECTION}
-        continued = tuple(f"continued_{i}" for i in range(len(set(boosters) - {"booster_"})))
-        if not set(boosters) <= {"booster_", *continued} or len(arrays) - len(boosters) not in (0, len(_CORRECTION)):
-            raise ModelFormatError("an xgb member has other parts than this release's")
-        for held in boosters.values():
-            if held not in made:
-                made[held] = _booster(take(held, "u1", ("N",)).tobytes(), member._n_outputs, n_features)
-        member.booster_ = made[boosters["booster_"]] if "booster_" in boosters else None
-        member.continued_ = tuple(made[boosters[name]] for name in continued)
-        member.correction_ = None
-        if len(arrays) > len(boosters):
-            feature, threshold, leaf = (arrays[name] for name in _CORRECTION)
-            member.correction_ = _correction(
-                take(feature, "i8", ("T", "M")), take(threshold, "f4", ("T", "M")), take(leaf, "f4", ("T", "L", "O")),
-                member._n_outputs, n_features,
-            )  # fmt: skip
+        _restore_trees(member, arrays, n_features, take, made)
     return member
 
 
-def _correction(
+def _restore_trees(
+    member: BoostedTrees,
+    arrays: dict[str, str],
+    n_features: int,
+    take: Callable[[str, str, tuple[str, ...]], NDArray[Any]],
+    made: dict[str, Any],
+) -> None:
+    held = arrays.get("booster_")
+    if held is not None and held not in made:
+        made[held] = _booster(take(held, "u1", ("N",)).tobytes(), member._n_outputs, n_features)
+    member.booster_ = None if held is None else made[held]
+    parts = set(arrays) - {"booster_"}
+    corrected = "correction.feature" in parts
+    n_continued = len(parts) // len(_TREES) - int(corrected)
+    names = [f"continued_{i}" for i in range(n_continued)] + ["correction"] * corrected
+    if parts != {f"{name}.{part}" for name in names for part in _TREES}:
+        raise ModelFormatError("an xgb member has other parts than this release's")
+    trees = []
+    for name in names:
+        feature, threshold, leaf = (arrays[f"{name}.{part}"] for part in _TREES)
+        trees.append(
+            _small_trees(
+                take(feature, "i8", ("T", "M")),
+                take(threshold, "f4", ("T", "M")),
+                take(leaf, "f4", ("T", "L", "O")),
+                member._n_outputs,
+                n_features,
+            )
+        )
+    member.continued_ = tuple(trees[:n_continued])
+    member.correction_ = trees[-1] if corrected else None
+
+
+def _small_trees(
     feature: NDArray[Any], threshold: NDArray[Any], leaf: NDArray[Any], n_outputs: int, n_features: int
 ) -> SmallTrees:
     """Trees whose every step stays inside the arrays."""

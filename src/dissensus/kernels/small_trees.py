@@ -51,6 +51,12 @@ def grow_trees(bins, offset, target, weight, margin, settings, feature, split, l
                 split[tree, first + k] = 0
                 here = histogram[k]
                 best = 1e-6
+                total = 0.0
+                for b in range(offset[1]):
+                    for c in range(n_classes, 2 * n_classes):
+                        total += here[b, c]
+                if total < 2.0 * least:
+                    continue
                 for f in range(n_features):
                     for b in range(offset[f], offset[f + 1] - 1):
                         if b > offset[f]:
