@@ -51,7 +51,7 @@ def test_code_fingerprint_is_stable() -> None:
         {"repeats": 0},
         {"null_repeats": -1},
         {"test_share": 1.0},
-        {"boosting_rounds": 0},
+        {"n_folds": 0},
     ],
 )
 def test_bad_settings_are_refused_by_name(changes: dict[str, object]) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.committee import Committee
-from dissensus.committee.boosted import BoostedTrees
 from dissensus.datasets._types import Annotations, Dataset
 from dissensus.errors import ParameterError
 from dissensus.evaluation.protocol import Protocol
@@ -56,14 +55,11 @@ def pretrain(pool: Pool, label: NDArray[np.int64], classes: tuple[str, ...], pro
         )
     of_window = label[pool.groups]
     rows = np.flatnonzero(of_window >= 0)
-    kinds: list[str | Any] = [
-        BoostedTrees(continue_rounds=protocol.boosting_rounds) if kind == "xgb" else kind for kind in protocol.kinds
-    ]
     return Committee.pretrain(
         pool.X[rows],
         np.array(classes)[of_window[rows]],
         pool.groups[rows],
-        kinds=kinds,
+        kinds=protocol.kinds,
         n_folds=protocol.n_folds,
         classes=classes,
         random_state=int(child_seed(protocol.seed, "pretrain").generate_state(1)[0]),

@@ -63,9 +63,6 @@ class Protocol:
         included; or the pool and the test side each by itself (fault T4).
     mix : {"mean", "stack"}
         How machine and human consensus are joined.
-    boosting_rounds : int
-        Rounds that an incremental update adds to boosted trees. The published code adds 100; ten show the same collapse
-        in a tenth of the time.
     """
 
     name: str = "sound"
@@ -86,7 +83,6 @@ class Protocol:
     crowd: Literal["others", "everyone", "evaluated"] = "others"
     scaling: Literal["pretrained", "all", "sides"] = "pretrained"
     mix: Literal["mean", "stack"] = "mean"
-    boosting_rounds: int = 10
 
     def __post_init__(self) -> None:
         for name, values, allowed in (
@@ -98,7 +94,7 @@ class Protocol:
             for value in values:
                 if value not in allowed:
                     raise ParameterError(f"{name}: {value!r} is not one of {', '.join(allowed)}")
-        for name in ("rounds", "queries", "repeats", "min_tracks", "n_folds", "boosting_rounds"):
+        for name in ("rounds", "queries", "repeats", "min_tracks", "n_folds"):
             if getattr(self, name) < 1:
                 raise ParameterError(f"{name}={getattr(self, name)!r}: must be at least 1")
         if self.null_repeats < 0:
@@ -170,7 +166,6 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
             crowd="everyone",
             scaling="all",
             mix="stack",
-            boosting_rounds=100,
         ),
         "trompa2022": Protocol(
             name="trompa2022",
@@ -179,7 +174,6 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
             updates=("incremental",),
             crowd="evaluated",
             scaling="sides",
-            boosting_rounds=100,
         ),
     }
 )
