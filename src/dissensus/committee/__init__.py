@@ -5,5 +5,6 @@ from dissensus.committee.committee import Committee, Scaler
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 from dissensus.committee.rehearsal import Rehearsal
+from dissensus.committee.scorer import TrackScorer
 
-__all__ = ["BoostedTrees", "Committee", "GaussianNaiveBayes", "LogisticSGD", "Rehearsal", "Scaler"]
+__all__ = ["BoostedTrees", "Committee", "GaussianNaiveBayes", "LogisticSGD", "Rehearsal", "Scaler", "TrackScorer"]

@@ -8,6 +8,7 @@ space, and the new trees.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class TrackScorer:
     equal :meth:`Committee.predict_proba` to about 1e-6. Memory: four bytes per feature and window, and four per window for
     every class of every linear member and for each of the ``rank`` dimensions of a listener's space.
 
-    Not for use by several threads at once; make one each.
+    Several host threads may ask; they take turns.
 
     Parameters
     ----------
@@ -68,9 +69,18 @@ class TrackScorer:
         self._padded = self._base.standardise(windows if order is None else windows[order])
         self._tiles = tile_tracks(self._start)
         self._cuts = _cut(self._tiles)
+        self._lock = threading.Lock()
         self._margins: dict[int, tuple[Any, NDArray[np.float32]]] = {}
         self._others: dict[int, tuple[Any, NDArray[Any]]] = {}
         self._prepare_linear()
+
+    @staticmethod
+    def bytes_for(committee: Committee, n_windows: int) -> int:
+        """Memory that a pool of this many windows takes, to within a few per cent."""
+        linear = sum(is_linear(member) for member in committee.members)
+        others = committee.n_members - linear
+        per_window = committee.n_features_in_ + (linear + others) * len(committee.classes_) + 32
+        return 4 * n_windows * per_window
 
     def _prepare_linear(self) -> None:
         """Scores of the base's linear members, and the windows in the listener's space."""
@@ -128,8 +138,12 @@ class TrackScorer:
             raise ParameterError("this pool was prepared for another committee; make a TrackScorer for this one")
         shape = (committee.n_members, self.n_tracks, len(committee.classes_))
         out = np.empty(shape, dtype=np.float32)
-        if self.n_tracks == 0:
-            return out
+        if self.n_tracks:
+            with self._lock:
+                self._score(committee, out)
+        return out
+
+    def _score(self, committee: Committee, out: NDArray[np.float32]) -> None:
         stack = self._stack(committee)
         if len(stack.member):
             out[stack.member] = self._linear_sums(committee, stack) / self._count
@@ -137,7 +151,6 @@ class TrackScorer:
             if not is_linear(member):
                 proba = committee.in_order(m, self._other_proba(m, member))
                 out[m] = np.add.reduceat(proba, self._start[:-1], axis=0, dtype=np.float64) / self._count
-        return out
 
     def _linear_sums(self, committee: Committee, stack: Stack) -> NDArray[np.float64]:
         changed = (stack.bent != self._held_bent[0]).any(axis=1) | (stack.bend != self._held_bent[1]).any(axis=1)

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
-    from dissensus.committee import Committee
+    from dissensus.committee import Committee, TrackScorer
     from dissensus.features.pool import Pool
 
 __all__ = ["CommitteeLearner", "Learner"]
+
+#: A pool is kept ready for its next question (see TrackScorer) while it takes no more memory than this.
+SCORER_BYTES = 1 << 30
 
 
 class Learner(Protocol):
@@ -68,6 +71,7 @@ class CommitteeLearner:
         self.random_state = random_state
         self._lock = threading.Lock()
         self._proba: NDArray[np.float32] | None = None
+        self._scorers: list[TrackScorer] = []  # none yet, or the one that all descendants share
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -84,10 +88,20 @@ class CommitteeLearner:
         """Every member's opinion of every track; computed once."""
         with self._lock:
             if self._proba is None:
-                proba = self.committee.predict_proba(self.pool.X, self.pool.groups)
+                proba = self._ask_committee()
                 proba.setflags(write=False)
                 self._proba = proba
             return self._proba
+
+    def _ask_committee(self) -> NDArray[np.float32]:
+        """Through a scorer that its descendants share, where the pool is small enough to be held."""
+        from dissensus.committee import TrackScorer
+
+        if TrackScorer.bytes_for(self.committee, self.pool.n_windows) > SCORER_BYTES:
+            return self.committee.predict_proba(self.pool.X, self.pool.groups)
+        if not self._scorers:
+            self._scorers.append(TrackScorer(self.committee, self.pool.X, self.pool.groups))
+        return self._scorers[0].predict_proba(self.committee)
 
     def update(
         self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], *, n_new: int | None = None
@@ -98,9 +112,11 @@ class CommitteeLearner:
         if self.kind == "replay":  # one order for the windows, whatever the order of the answers
             order = np.argsort(track_index, kind="stable")
             track_index, class_index = track_index[order], class_index[order]
-        rows_of = [np.flatnonzero(self.pool.groups == track) for track in track_index]
-        rows = np.concatenate(rows_of) if rows_of else np.empty(0, dtype=np.int64)
-        label = np.repeat(class_index, [len(r) for r in rows_of])
+        turn = np.full(self.pool.n_tracks, -1, dtype=np.int64)
+        turn[track_index] = np.arange(len(track_index))
+        rows = np.flatnonzero(turn[self.pool.groups] >= 0)
+        rows = rows[np.argsort(turn[self.pool.groups[rows]], kind="stable")]
+        label = class_index[turn[self.pool.groups[rows]]]
         taught = personalise(
             self.committee,
             self.pool.X[rows],
@@ -111,4 +127,6 @@ class CommitteeLearner:
             n_new=n_new,
             random_state=self.random_state,
         )
-        return CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)
+        learner = CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)
+        learner._scorers = self._scorers
+        return learner
