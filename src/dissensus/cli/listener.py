@@ -50,11 +50,13 @@ def register(app: typer.Typer) -> None:
         import time
         from dataclasses import asdict
 
+        from dissensus._threads import set_threads
         from dissensus.datasets import soundtracks, trompa
         from dissensus.evaluation.listener_asking import run_asking_study
         from dissensus.evaluation.listener_report import asking_rows, calibration_rows, study_rows, write_report
         from dissensus.evaluation.listener_study import ListenerPlan, run_listener_study
 
+        set_threads(1)  # thousands of small matrices: more threads only wait for each other
         began = time.perf_counter()
         if dataset is StudyData.trompa:
             loaded = trompa.load(data, spotify_quadrant=True, zscore="none")
