@@ -72,6 +72,11 @@ KINDS: dict[str, Callable[..., Any]] = {
     "cnn": CnnHead,
 }
 
+#: Parameters of members called by name, where they differ from the class's own. Naive Bayes: a feature that hardly varies
+#: before a listener comes (one of a catalogue's selections, say) must not decide everything as soon as it does. On 35 real
+#: listeners its F1 starts higher with this, and their answers raise it instead of lowering it.
+_BY_NAME: dict[str, dict[str, float]] = {"gnb": {"var_smoothing": 0.3}}
+
 
 def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
     """A fresh, unfitted member and the name of its kind.
@@ -86,7 +91,7 @@ def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
     if isinstance(kind, str):
         if kind not in KINDS:
             raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
-        name, estimator = kind, KINDS[kind]()
+        name, estimator = kind, KINDS[kind](**_BY_NAME.get(kind, {}))
     else:
         if not hasattr(kind, "fit") or not hasattr(kind, "predict_proba"):
             raise ParameterError(f"{kind!r} cannot be a member: it needs fit and predict_proba")
