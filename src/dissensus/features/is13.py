@@ -13,7 +13,7 @@ from dissensus._backend import resolve
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_float, check_count
 from dissensus.errors import EmptyAudioError, NonFiniteAudioError, ParameterError
-from dissensus.features.is13_plan import HOP_S, IS13Plan, plan_for
+from dissensus.features.is13_plan import HOP_S, LONG_S, IS13Plan, plan_for
 
 __all__ = ["IS13_DESCRIPTORS", "IS13_NAMES", "is13", "is13_descriptors"]
 
@@ -76,48 +76,34 @@ def _rate(sr: int) -> int:
     return rate
 
 
-def _raw(x: NDArray[np.float32], plan: IS13Plan, n_threads: int, backend: str) -> NDArray[np.float32]:
+def _raw(x: NDArray[np.float32], plan: IS13Plan, n_threads: int, backend: str) -> tuple[NDArray[np.float32], int]:
+    """The 65 descriptors as they are, and how many of the rows are whole; up to three more lend their spectra to deltas."""
     n_frames = (len(x) - len(plan.long_window)) // plan.hop + 1
+    n_rows = min((len(x) - len(plan.short_window)) // plan.hop + 1, n_frames + 3)
     x = np.concatenate([x, np.zeros(2 * len(plan.left), dtype=np.float32)])  # transforms are longer than frames
-    spectrum = np.empty((n_frames, 42), dtype=np.float32)
+    spectrum = np.empty((n_rows, 42), dtype=np.float32)
     candidates = np.empty((n_frames, 15), dtype=np.float32)
     spectral, pitches = resolve("is13_spectral", backend), resolve("is13_candidates", backend)
 
     def block(start: int, stop: int) -> None:
         spectral(x, plan.short_window, plan.spectral_table, plan.mel_channel, plan.hop, start, stop, spectrum)
-        pitches(
-            x,
-            plan.long_window,
-            plan.knots,
-            plan.targets,
-            plan.left,
-            plan.shifts,
-            plan.axis,
-            plan.hop,
-            start,
-            stop,
-            candidates,
-        )
+        tables = (plan.knots, plan.targets, plan.left, plan.shifts, plan.axis)
+        pitches(x, plan.long_window, *tables, plan.hop, start, min(stop, n_frames), candidates)
 
-    run_blocks(block, n_frames, n_threads=n_threads, block_size=_BLOCK)
-    auditory = np.empty((n_frames, 42), dtype=np.float32)
+    run_blocks(block, n_rows, n_threads=n_threads, block_size=_BLOCK)
+    auditory = np.empty((n_rows, 42), dtype=np.float32)
     resolve("is13_auditory", backend)(spectrum, plan.loudness, plan.rasta, plan.cosines, auditory)
     path = np.empty((n_frames, 2), dtype=np.float32)
     resolve("is13_pitch_path", backend)(candidates, _PATH_WEIGHTS, _PATH_LAG, path)
     periods = np.empty((n_frames, 4), dtype=np.float32)
-    rate = len(plan.long_window) / 0.06
-    pitch = np.ascontiguousarray(path[:, 0])
-    resolve("is13_periods", backend)(x, pitch, rate, plan.hop, len(plan.long_window), _SEARCH, periods)
-    columns = [
-        path,
-        periods,
-        auditory[:, :2],
-        spectrum[:, 26:27],
-        candidates[:, :1],
-        auditory[:, 2:28],
-        spectrum[:, 27:42],
-    ]
-    return np.ascontiguousarray(np.concatenate([*columns, auditory[:, 28:42]], axis=1))
+    rate = len(plan.long_window) / LONG_S
+    resolve("is13_periods", backend)(x, path[:, 0].copy(), rate, plan.hop, len(plan.long_window), _SEARCH, periods)
+    out = np.empty((n_rows, 65), dtype=np.float32)
+    out[:n_frames, :2], out[:n_frames, 2:6], out[:n_frames, 9] = path, periods, candidates[:, 0]
+    out[n_frames:, :6], out[n_frames:, 9] = out[n_frames - 1, :6], out[n_frames - 1, 9]
+    out[:, 6:8], out[:, 8], out[:, 10:36] = auditory[:, :2], spectrum[:, 26], auditory[:, 2:28]
+    out[:, 36:51], out[:, 51:] = spectrum[:, 27:], auditory[:, 28:]
+    return out, n_frames
 
 
 def is13_descriptors(
@@ -180,10 +166,10 @@ def is13_descriptors(
         raise ParameterError(
             f"signal has {len(x)} samples, the descriptors need {len(plan.long_window)} (60 ms at {rate} Hz)"
         )
-    raw = _raw(x, plan, resolve_threads(n_threads), backend)
+    raw, n_frames = _raw(x, plan, resolve_threads(n_threads), backend)
     out = np.empty((len(raw), 130), dtype=np.float32)
     resolve("is13_contours", backend)(raw, _N_VOICING, voiced_deltas == "running", out)
-    return out
+    return out[:n_frames]
 
 
 def is13(

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HOP_S", "IS13Plan", "plan_for"]
+__all__ = ["HOP_S", "LONG_S", "IS13Plan", "plan_for"]
 
 HOP_S = 0.010
 SHORT_S = 0.020

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.fastlog import TINY, log_normal
+from dissensus.kernels.fastlog import log_normal
 from dissensus.kernels.mel import log_mel_frames
 
 __all__ = ["is13_auditory", "is13_spectral", "spectra"]
 
 _BLOCK = 32
+_FLOOR = np.float32(1e-7)
 
 
 @cache
@@ -55,7 +56,8 @@ def _statistics(power, before, table, channel, logs, row):  # type: ignore[no-un
                 row[c] += np.float32(r * p)
             if c > 0:
                 row[c - 1] += np.float32((1.0 - r) * p)
-    total, weighted, low, high, sharp, flux, surprise = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    total, weighted, low, high, sharp, flux = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    surprise, mass = 0.0, 0.0
     for k in range(1, n):
         p = power[k]
         total += p
@@ -64,9 +66,11 @@ def _statistics(power, before, table, channel, logs, row):  # type: ignore[no-un
         low += p * table[k, 3]
         high += p * table[k, 4]
     for k in range(1, n):
-        logs[k] = log_normal(max(power[k], TINY))
+        logs[k] = log_normal(max(power[k], _FLOOR))
     for k in range(1, n):
-        surprise += power[k] * logs[k]
+        p = max(power[k], _FLOOR)
+        mass += p
+        surprise += p * logs[k]
         magnitude = math.sqrt(power[k])
         d = magnitude - before[k]
         flux += d * d
@@ -94,7 +98,7 @@ def _statistics(power, before, table, channel, logs, row):  # type: ignore[no-un
         fourth += p * d * d
     second /= total
     row[34] = centroid
-    row[35] = max((math.log(total) - surprise / total) / math.log(2.0), 0.0)
+    row[35] = (mass * math.log(total) - surprise) / (total * math.log(2.0))
     row[36] = second
     if second > 0.0:
         row[37] = third / total / second**1.5

@@ -1,4 +1,9 @@
-"""Slow twin of the IS13 kernel that compares neighbouring pitch periods: jitter, shimmer, harmonics to noise."""
+"""Slow twin of the IS13 kernel that compares neighbouring pitch periods: jitter, shimmer, harmonics to noise.
+
+A mark walks along the voiced stretch. From it, the lag between 1 -+ ``search`` times the expected period whose stretch of
+signal correlates best with the stretch that follows is the period; the mark moves on by it while it stays within the step of
+the frame. Periods that correlate by less than one half move the mark, but are not counted.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["is13_periods"]
+
+LEAST_CORRELATION = 0.5
+
+
+def _period(x: NDArray[np.float64], at: int, expected: float, search: float) -> tuple[int, float, float]:
+    """Whole lag, exact lag and correlation of the best peak; the expected period and 0 where there is no peak."""
+    lags = np.arange(max(int(expected * (1.0 - search)), 2), int(expected * (1.0 + search)) + 1)
+    score = np.zeros(len(lags))
+    for k, lag in enumerate(lags):
+        head, tail = x[at : at + lag], x[at + lag : at + 2 * lag]
+        head, tail = head - head.mean(), tail - tail.mean()
+        power = (head @ head) * (tail @ tail)
+        score[k] = head @ tail / np.sqrt(power) if power > 0.0 else 0.0
+    i = np.arange(1, len(lags) - 1)
+    peaks = i[(score[i] > score[i - 1]) & (score[i] >= score[i + 1])]
+    if len(peaks) == 0:
+        return int(expected), expected, 0.0
+    k = int(peaks[np.argmax(score[peaks])])
+    a, b, c = score[k - 1 : k + 2]
+    offset = 0.5 * (a - c) / (a - 2.0 * b + c)
+    return int(lags[k]), float(lags[k] + offset), float(b - 0.25 * (a - c) * offset)
+
+
+def _ratio(x: NDArray[np.float64], starts: list[int], n: int) -> float:
+    """Ten times the log of the power of the mean cycle over that of what the cycles differ from it."""
+    cycles = np.stack([x[s : s + n] for s in starts])
+    mean = cycles.mean(0)
+    harmonic, noise = float(np.mean(mean**2)), float(np.mean((cycles - mean) ** 2))
+    return float(max(10.0 * np.log10(max(harmonic, 1e-30) / max(noise, 1e-10 * harmonic, 1e-30)), -100.0))
 
 
 def is13_periods(
@@ -17,47 +51,50 @@ def is13_periods(
     search: float,
     out: NDArray[np.float32],
 ) -> None:
-    """Write local jitter, its difference, local shimmer and log HNR of each frame into ``out``; 0, 0, 0, -100 unvoiced."""
+    """Write local jitter, its difference, local shimmer and log HNR (dB) of each frame; 0, 0, 0, -100 where unvoiced."""
     x = signal.astype(np.float64)
+    at, voiced = 0, False
+    lags: list[float] = []
+    changes: list[float] = []
+    values = (0.0, 0.0, 0.0, -100.0)
     for t in range(len(pitch)):
-        out[t] = (0.0, 0.0, 0.0, -100.0)
-        if pitch[t] <= 0.0:
+        if not pitch[t] > 0.0:
+            voiced = False
+            out[t] = (0.0, 0.0, 0.0, -100.0)
             continue
-        period = rate / float(pitch[t])
-        low, high = int(period * (1.0 - search)), int(np.ceil(period * (1.0 + search)))
-        at, stop = t * hop, min(t * hop + length, len(x))
-        periods, peaks = [], []
-        while at + 2 * high <= stop:
-            head = x[at : at + high]
-            scores = np.array([head[:low] @ x[at + lag : at + lag + low] for lag in range(low, high + 1)])
-            power = np.array(
-                [np.sqrt(x[at + lag : at + lag + low] @ x[at + lag : at + lag + low]) for lag in range(low, high + 1)]
-            )
-            scores = scores / np.maximum(power, 1e-12)
-            best = int(np.argmax(scores))
-            shift = 0.0
-            if 0 < best < len(scores) - 1:
-                a, b, c = scores[best - 1 : best + 2]
-                if a - 2.0 * b + c < 0.0:
-                    shift = 0.5 * (a - c) / (a - 2.0 * b + c)
-            lag = low + best
-            periods.append(lag + shift)
-            cycle = x[at : at + lag]
-            peaks.append(cycle.max() - cycle.min())
+        if not voiced:
+            at, voiced, lags, changes, values = t * hop, True, [], [], (0.0, 0.0, 0.0, -100.0)
+        expected = rate / float(pitch[t])
+        need = 2 * int(expected * (1.0 + search)) + 4
+        limit = min(max((t + 1) * hop, at + need), t * hop + length)
+        starts: list[int] = []
+        whole: list[int] = []
+        new, steps, bends, spans, jumps = [], [], [], [], []
+        while at + need <= limit:
+            lag, exact, score = _period(x, at, expected, search)
+            starts.append(at)
+            whole.append(lag)
+            if score >= LEAST_CORRELATION:
+                first, second = np.ptp(x[at : at + lag]), np.ptp(x[at + lag : at + 2 * lag])
+                spans.append(0.5 * (first + second))
+                jumps.append(abs(first - second))
+                new.append(exact)
+                if lags:
+                    change = abs(exact - lags[-1])
+                    steps.append(0.0 if change < 1e-9 * exact else change)  # the same stretch, compared again
+                    if changes:
+                        bends.append(abs(steps[-1] - changes[-1]))
+                    changes.append(steps[-1])
+                lags.append(exact)
+            if at + lag > (t + 1) * hop:
+                break
             at += lag
-        if len(periods) < 2:
-            continue
-        p, a = np.array(periods), np.array(peaks)
-        steps = np.diff(p)
-        out[t, 0] = np.abs(steps).mean() / p.mean()
-        if len(steps) > 1:
-            out[t, 1] = np.abs(np.diff(steps)).mean() / p.mean()
-        out[t, 2] = np.abs(np.diff(a)).mean() / max(a.mean(), 1e-12)
-        size = int(round(float(p.mean())))
-        starts = t * hop + np.concatenate([[0], np.cumsum(np.round(p[:-1]))]).astype(int)
-        cycles = np.stack([x[s : s + size] for s in starts if s + size <= len(x)])
-        mean = cycles.mean(0)
-        harmonic = np.sqrt((mean**2).mean())
-        noise = np.sqrt(((cycles - mean) ** 2).mean())
-        if harmonic > 0.0 and noise > 0.0:
-            out[t, 3] = max(np.log(harmonic / noise), -100.0)
+        if new:
+            average = float(np.mean(new))
+            jitter = float(np.mean(steps)) / average if steps else 0.0
+            bend = float(np.mean(bends)) / average if bends else 0.0
+            shimmer = float(np.sum(jumps) / np.sum(spans)) if np.sum(spans) > 0.0 else 0.0
+            values = (jitter, bend, shimmer, values[3])
+        if starts:
+            values = (*values[:3], _ratio(x, [*starts, starts[-1] + whole[-1]], min(whole)))
+        out[t] = values

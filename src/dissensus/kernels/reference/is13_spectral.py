@@ -64,7 +64,8 @@ def is13_spectral(
             centroid = share @ hz
             variance = share @ (hz - centroid) ** 2
             row[34] = centroid
-            row[35] = -np.sum(share * np.log2(np.maximum(share, 1e-30)))
+            floored = np.maximum(ac, 1e-7) / total
+            row[35] = -np.sum(floored * np.log2(floored))
             row[36] = variance
             if variance > 0.0:
                 row[37] = share @ (hz - centroid) ** 3 / variance**1.5
