@@ -23,6 +23,7 @@ BACKENDS = ("native", "numba", "reference")
 #: Kernel name -> room. A new kernel is one line here.
 ROOMS: dict[str, str] = {
     "log_mel_frames": "mel",
+    "class_moments": "naive_bayes",
     "consensus_entropy": "entropy",
     "margin": "entropy",
     "mean_kl": "entropy",

@@ -103,6 +103,22 @@ def test_naive_bayes_in_batches_equals_all_at_once_in_any_order() -> None:
         np.testing.assert_allclose(model.var_, whole.var_, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_kernel_equals_its_reference(dtype: Any) -> None:
+    rng = np.random.default_rng(3)
+    X = (rng.normal(size=(60, 9)) * 3 + 1000).astype(dtype)
+    index, weight = rng.integers(3, size=60), rng.uniform(0, 2, size=60)
+    results = []
+    for backend in ("numba", "reference"):
+        arrays = [np.full(shape, np.nan) for shape in ((4,), (4, 9), (4, 9))]
+        resolve("class_moments", backend)(X, index, weight, *arrays)
+        results.append(arrays)
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+    assert results[0][0][3] == 0
+    assert (results[0][1][3] == 0).all()
+
+
 def test_naive_bayes_shrinks_its_memory_and_never_grows_it() -> None:
     X, y = quadrants(400)
     model = GaussianNaiveBayes().fit(X, y)

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from dissensus._backend import resolve
 from dissensus.committee._rows import as_classes, encode
 from dissensus.errors import ParameterError
 
@@ -65,7 +66,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from scratch; classes are the sorted distinct labels of ``y``."""
-        rows, labels = validate_data(self, X, y)
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         check_classification_targets(labels)
         return self._learn(rows, labels, np.unique(labels), sample_weight, first=True)
 
@@ -73,7 +74,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Learn from scratch with the classes and their order given; ``y`` may lack any of them."""
-        rows, labels = validate_data(self, X, y)
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C")
         return self._learn(rows, labels, as_classes(classes), sample_weight, first=True)
 
     def know_nothing(self, classes: ArrayLike, n_features: int) -> Self:
@@ -91,7 +92,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Merge a batch into what is known. The first call names all ``classes``; a batch may lack any of them."""
         first = not hasattr(self, "classes_")
-        rows, labels = validate_data(self, X, y, reset=first)
+        rows, labels = validate_data(self, X, y, dtype=[np.float64, np.float32], order="C", reset=first)
         if first and classes is None:
             raise ParameterError("classes must be given at the first call of partial_fit")
         known = as_classes(classes) if first else self.classes_  # type: ignore[arg-type]
@@ -229,13 +230,7 @@ def _weighted_variance(X: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[
 def class_statistics(
     X: NDArray[Any], index: NDArray[np.int64], weight: NDArray[np.float64], n_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Weight ``(C,)``, mean and variance ``(C, F)`` of every class, in two passes; zeros for an absent class."""
-    count = np.bincount(index, weights=weight, minlength=n_classes).astype(np.float64)
-    mean = np.zeros((n_classes, X.shape[1]))
-    var = np.zeros_like(mean)
-    for c in np.flatnonzero(count > 0):
-        rows = X[index == c].astype(np.float64, copy=False)
-        share = weight[index == c] / count[c]
-        mean[c] = share @ rows
-        var[c] = share @ (rows - mean[c]) ** 2
+    """Weight ``(C,)``, mean and variance ``(C, F)`` of every class; zeros for an absent class."""
+    count, mean, var = np.empty(n_classes), np.empty((n_classes, X.shape[1])), np.empty((n_classes, X.shape[1]))
+    resolve("class_moments")(X, index, weight, count, mean, var)
     return count, mean, var
