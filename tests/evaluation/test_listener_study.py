@@ -86,6 +86,22 @@ def test_the_study_does_not_depend_on_who_else_is_evaluated() -> None:
     np.testing.assert_array_equal(few.table["personal"], one.table["personal"][rows])
 
 
+def test_the_past_holds_only_what_was_said_before() -> None:
+    dataset = listeners(personal=1.0)
+    said = dataset.annotations
+    number = np.array([int(who.split()[1]) for who in said.listener_id.tolist()])
+    timed = replace(dataset, annotations=replace(said, timestamp=100 * number))
+    scores = run_listener_study(timed, replace(PLAN, repeats=1, fresh_tracks=False, past_only=True))
+    prior, past = scores.column("prior", "nll"), scores.column("past prior", "nll")
+    assert past.mean() > prior.mean()
+    first, last = scores.listeners.index("listener 0"), scores.listeners.index("listener 9")
+    assert past[last] == pytest.approx(prior[last], abs=1e-9)  # everybody came before
+    assert past[first] == pytest.approx(np.log(4), abs=0.01)  # nobody did
+    assert scores.column("past personal", "nll")[first] < past[first]
+    with pytest.raises(ParameterError, match="when annotations were made"):
+        run_listener_study(dataset, replace(PLAN, past_only=True))
+
+
 def test_held_out_opinions_are_those_without_the_rater() -> None:
     dataset = listeners(personal=1.0, n_tracks=20, n_listeners=5)
     model = ListenerModel(dataset.pool, dataset.annotations, info=track_info(dataset))

@@ -45,6 +45,7 @@ def register(app: typer.Typer) -> None:
         asking: Annotated[bool, typer.Option(help="Also the strategies' learning curves.")] = True,
         strategies: Annotated[str, typer.Option(help="Strategies of the learning curves.")] = "mc-bal,hc-bal,rand",
         rounds: Annotated[int, typer.Option(help="Rounds of four questions.", min=1)] = 15,
+        past: Annotated[bool, typer.Option(help="Also with only the votes cast before the listener's first.")] = False,
         seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
     ) -> None:
         import time
@@ -63,7 +64,9 @@ def register(app: typer.Typer) -> None:
         else:
             loaded = soundtracks.load(data)
         fresh = dataset is StudyData.trompa
-        plan = ListenerPlan(repeats, min_tracks=min_tracks, max_tracks=max_tracks, fresh_tracks=fresh, seed=seed)
+        plan = ListenerPlan(
+            repeats, min_tracks=min_tracks, max_tracks=max_tracks, fresh_tracks=fresh, past_only=past, seed=seed
+        )
 
         def say(text: str) -> None:
             typer.echo(f"\r{text}", nl=False, err=True)

@@ -79,6 +79,9 @@ def study_rows(scores: ListenerScores, *, bars: str = "trompa", few: int = 10) -
             "the same, nobody rated the test track",
             (0.425, 0.460, None) if trompa else (None, None, None),
         )
+    if "past prior" in scores.table:
+        label = "the same, only votes cast before the listener's first"
+        rows += _prior_rows(scores, "past prior", label, (None, None, None))
     for name, label in (
         ("personal", "personal"),
         ("geometric", "geometric mean of two models"),
@@ -165,13 +168,16 @@ def _null_rows(scores: ListenerScores, *, few: int, trompa: bool) -> list[Row]:
         pairs.append(
             ("fresh personal", "fresh prior", "personal − prior, nobody rated the test track, NLL", "", lambda f: None)
         )
+    if "past personal" in scores.table:
+        label = "personal − prior, only votes cast before the listener's first, NLL"
+        pairs.append(("past personal", "past prior", label, "", lambda f: None))
     for a, b, label, bar, test in pairs:
         values = _difference(scores, a, b, "nll")
         found = bootstrap_interval(values)
         ok = test(found)
         shown = bar if ok is not None and (trompa or "ull" in a or a == "permuted") else ""
         rows.append(Row(label, _show(found, values, lower_is_better=True), shown, ok if shown else None))
-    for a, b in (("fresh personal", "fresh prior"), ("null personal", "null prior")):
+    for a, b in (("fresh personal", "fresh prior"), ("past personal", "past prior"), ("null personal", "null prior")):
         if a in scores.table:
             for score in ("accuracy", "f1_macro"):
                 gain = _difference(scores, a, b, f"{score}|own")

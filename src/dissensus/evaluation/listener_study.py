@@ -64,6 +64,8 @@ class ListenerPlan:
         Of the decision rules.
     fresh_tracks : bool
         Also run the variant where nobody has rated the test tracks.
+    past_only : bool
+        Also run the variant with only the votes cast before the listener's first; a fit a listener.
     seed : int
         Master seed.
     """
@@ -75,6 +77,7 @@ class ListenerPlan:
     few: int = 10
     exponent: float = 0.5
     fresh_tracks: bool = True
+    past_only: bool = False
     seed: int = 0
 
 
@@ -175,7 +178,8 @@ def run_listener_study(
     Conditions: ``prior`` (the crowd), ``recalibrated`` (the crowd, recalibrated on the other listeners), ``personal``,
     ``geometric`` and ``residual`` (all training answers), ``personal@few``, ``permuted`` (answers shuffled among the
     tracks), ``null prior`` and ``null personal`` (answers drawn from the crowd's probabilities), and with
-    ``plan.fresh_tracks`` ``fresh prior`` and ``fresh personal`` (nobody has rated the test tracks).
+    ``plan.fresh_tracks`` ``fresh prior`` and ``fresh personal`` (nobody has rated the test tracks), with ``plan.past_only``
+    ``past prior`` and ``past personal`` (only votes cast before the listener's first).
 
     Returns
     -------
@@ -197,6 +201,10 @@ def run_listener_study(
         starts = {"personal": start}
         for name in others:
             starts[name] = PersonalModel(replace(start.prior, model=name))
+        if plan.past_only:
+            past = _past(dataset, task.who)
+            known = ListenerModel(past.pool, past.annotations, info=track_info(past))
+            starts["past personal"] = known.for_listener(task.who, instrument=task.instrument)
         keep = crowd_who != number
         recalibrated = Recalibration(crowd_proba[keep], crowd_label[keep])(start.proba)
         of_listener: dict[str, list[Floats]] = {}
@@ -221,6 +229,16 @@ def run_listener_study(
     return scores
 
 
+def _past(dataset: Dataset, who: Any) -> Dataset:
+    """The data set as it was before this listener's first annotation, and the listener's own."""
+    annotations = dataset.annotations
+    if annotations.timestamp is None:
+        raise ParameterError(f"past_only needs to know when annotations were made; {dataset.name!r} does not say")
+    own = annotations.listener_id == who
+    before = annotations.timestamp < annotations.timestamp[own].min()
+    return replace(dataset, annotations=annotations.subset(own | before))
+
+
 def _conditions(
     model: ListenerModel,
     task: StudyTask,
@@ -243,6 +261,8 @@ def _conditions(
     out = {"prior": (start.proba[tracks], labels), "recalibrated": (recalibrated[tracks], labels)}
     for name, base in starts.items():
         out[name] = (told(base, train, train_label), labels)
+    if "past personal" in starts:
+        out["past prior"] = (starts["past personal"].proba[tracks], labels)
     few = rng.permutation(len(train))[: plan.few]
     out["personal@few"] = (told(start, train[few], train_label[few]), labels)
     out["permuted"] = (told(start, train, rng.permutation(train_label)), labels)
