@@ -1,0 +1,311 @@
+"""Who was personalised? By the published slope, and by a criterion that cannot be met by recovering from a collapse.
+
+The published criterion fits a line to the scores *after* the first answers and calls a listener personalised where it does
+not fall. An update that ruins a model and slowly mends it passes. Here the start belongs to the curve, the gain must lie
+above it with its whole interval, and the same criteria are applied to listeners whose answers were permuted.
+
+References
+----------
+.. [1] Gómez-Cañón et al., "Let's agree to disagree", ISMIR 2021, Figure 3.
+.. [2] C. Nadeau & Y. Bengio, "Inference for the generalization error", Machine Learning 52, 2003.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dissensus.errors import ParameterError
+from dissensus.evaluation.groups import GroupAgreement, RatingTable, group_agreement
+from dissensus.evaluation.statistics import as_columns
+from dissensus.evaluation.table import Curves, curves_of
+
+__all__ = [
+    "EffectivePersonalisation",
+    "agreement_of_groups",
+    "effective_personalisation",
+    "listener_gains",
+    "listener_groups",
+    "repeat_interval",
+    "slopes",
+]
+
+
+def slopes(curves: Curves, *, with_start: bool) -> NDArray[np.float64]:
+    """Least-squares slope of each curve on its rounds.
+
+    Parameters
+    ----------
+    curves : Curves
+    with_start : bool
+        False, as published: the score before any answer is left out.
+
+    Returns
+    -------
+    (n_curves,) ndarray of float64
+        Score a round; 0 where fewer than two points are left.
+    """
+    out = np.zeros(len(curves.score))
+    for i, score in enumerate(curves.score):
+        kept = score if with_start else score[1:]
+        if len(kept) > 1:
+            x = np.arange(len(kept)) - (len(kept) - 1) / 2
+            out[i] = x @ kept / (x @ x)
+    return np.where(np.abs(out) < 1e-12, 0.0, out)
+
+
+def repeat_interval(
+    values: ArrayLike, *, test_share: float = 0.15, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of one listener's repeats and its interval, wider than a naive one because the splits share tracks.
+
+    Parameters
+    ----------
+    values : (n_repeats,) array_like of float
+        One number a split, such as the gain.
+    test_share : float
+        Share of the tracks that each split held out: the variance of the mean is taken as
+        ``var * (1 / n_repeats + test_share / (1 - test_share))``.
+    confidence : float
+
+    Returns
+    -------
+    mean, low, high : float
+        Infinite ends for one repeat: it says nothing about the spread.
+
+    Examples
+    --------
+    >>> mean, low, high = repeat_interval([0.02, 0.06, 0.04, 0.05])
+    >>> round(mean, 4), low < 0.03 < 0.055 < high
+    (0.0425, True)
+    >>> repeat_interval([0.1])
+    (0.1, -inf, inf)
+    """
+    from scipy.stats import t
+
+    v = np.asarray(values, dtype=np.float64)
+    if v.ndim != 1 or not len(v) or not np.isfinite(v).all():
+        raise ParameterError(f"values must be finite, one a repeat; got shape {v.shape}")
+    if not 0 < test_share < 1 or not 0 < confidence < 1:
+        raise ParameterError(f"test_share={test_share!r} and confidence={confidence!r} must lie between 0 and 1")
+    mean = float(v.mean())
+    if len(v) == 1:
+        return mean, -math.inf, math.inf
+    error = math.sqrt(float(v.var(ddof=1)) * (1 / len(v) + test_share / (1 - test_share)))
+    half = float(t.ppf(0.5 + confidence / 2, len(v) - 1)) * error
+    return mean, mean - half, mean + half
+
+
+@dataclass(frozen=True)
+class EffectivePersonalisation:
+    """How many listeners were personalised, by each criterion, with the null beside.
+
+    Attributes
+    ----------
+    update, member, strategy : str
+    n_listeners : int
+    published : int
+        Slope not negative, the start left out: the published criterion.
+    above_start : int
+        Mean end above the mean start.
+    rising : int
+        Slope positive with the start in the curve.
+    surely_above, surely_below : int
+        Rising or not, the whole interval of the gain over the repeats on that side of zero. With one repeat nobody is.
+    null_published, null_above_start, null_rising : float
+        Shares under permuted answers; NaN without such runs.
+    same_published, same_above_start, same_rising : float
+        Shares of the true answers on the repeats that were permuted, to be compared with the null.
+    """
+
+    update: str
+    member: str
+    strategy: str
+    n_listeners: int
+    published: int
+    above_start: int
+    rising: int
+    surely_above: int
+    surely_below: int
+    null_published: float = math.nan
+    null_above_start: float = math.nan
+    null_rising: float = math.nan
+    same_published: float = math.nan
+    same_above_start: float = math.nan
+    same_rising: float = math.nan
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def _gains(curves: Curves) -> NDArray[np.float64]:
+    return np.array([score[-1] - score[0] for score in curves.score])
+
+
+def _shares(curves: Curves, at: NDArray[np.int64]) -> tuple[float, float, float]:
+    published = curves.by_listener(slopes(curves, with_start=False), at) >= 0
+    rising = curves.by_listener(slopes(curves, with_start=True), at) > 1e-12
+    return (
+        float(published.mean()),
+        float((curves.by_listener(_gains(curves), at) > 1e-12).mean()),
+        float(rising.mean()),
+    )
+
+
+def effective_personalisation(
+    table: Any, null: Any = None, *, test_share: float = 0.15, score: str = "f1_weighted"
+) -> list[EffectivePersonalisation]:
+    """Count the listeners who were personalised, for every update, member and strategy.
+
+    Parameters
+    ----------
+    table
+        Tidy table of ``evaluate``.
+    null, optional
+        The same of runs whose answers were permuted among the tracks (``details/permuted.parquet``).
+    test_share : float
+        Of the protocol; see :func:`repeat_interval`.
+    score : str
+
+    Returns
+    -------
+    list of EffectivePersonalisation
+    """
+    curves = curves_of(as_columns(table), score)
+    permuted = None if null is None else as_columns(null)
+    chance = None if permuted is None or not len(permuted["round"]) else curves_of(permuted, score)
+    before, after, gain = slopes(curves, with_start=True), slopes(curves, with_start=False), _gains(curves)
+    out = []
+    keys = dict.fromkeys(zip(curves.update.tolist(), curves.member.tolist(), curves.strategy.tolist(), strict=True))
+    for update, member, strategy in keys:
+        where = {"update": str(update), "member": str(member), "strategy": str(strategy)}
+        at = curves.pick(**where)
+        spans = [repeat_interval(gain[mine], test_share=test_share) for mine in _per_listener(curves, at)]
+        counts: dict[str, Any] = {
+            "published": int((curves.by_listener(after, at) >= 0).sum()),
+            "above_start": int((curves.by_listener(gain, at) > 1e-12).sum()),
+            "rising": int((curves.by_listener(before, at) > 1e-12).sum()),
+            "surely_above": sum(low > 0 for _, low, _ in spans),
+            "surely_below": sum(high < 0 for _, _, high in spans),
+        }
+        beside: dict[str, Any] = {}
+        if chance is not None:
+            there = chance.pick(**where)
+            same = at[np.isin(curves.repeat[at], chance.repeat)]
+            if len(there) and len(same):
+                for prefix, shares in (("null", _shares(chance, there)), ("same", _shares(curves, same))):
+                    names = ("published", "above_start", "rising")
+                    beside |= {f"{prefix}_{name}": share for name, share in zip(names, shares, strict=True)}
+        out.append(
+            EffectivePersonalisation(
+                where["update"], where["member"], where["strategy"], len(spans), **counts, **beside
+            )
+        )
+    return out
+
+
+def _per_listener(curves: Curves, at: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [at[curves.listener[at] == who] for who in np.unique(curves.listener[at])]
+
+
+def listener_gains(
+    table: Any, *, update: str, member: str | None = None, test_share: float = 0.15, score: str = "f1_weighted"
+) -> dict[str, tuple[float, float, float]]:
+    """Gain of every listener from the own start: mean over strategies (and members), with the interval over repeats.
+
+    Returns
+    -------
+    dict of str to (mean, low, high)
+        Listeners sorted by id.
+    """
+    curves = curves_of(as_columns(table), score)
+    at = curves.pick(update=update) if member is None else curves.pick(update=update, member=member)
+    if not len(at):
+        raise ParameterError(f"no curve of update {update!r}" + ("" if member is None else f" and member {member!r}"))
+    gain = _gains(curves)
+    out = {}
+    for mine in _per_listener(curves, at):
+        _, of = np.unique(curves.repeat[mine], return_inverse=True)
+        of = of.reshape(-1)
+        by_repeat = np.bincount(of, gain[mine]) / np.bincount(of)
+        out[str(curves.listener[mine[0]])] = repeat_interval(by_repeat, test_share=test_share)
+    return out
+
+
+RULES: Final = ("interval", "published")
+
+
+def listener_groups(
+    table: Any, *, update: str, rule: str = "interval", test_share: float = 0.15, score: str = "f1_weighted"
+) -> dict[str, str]:
+    """Groups of listeners by how well they personalise.
+
+    Parameters
+    ----------
+    table
+        Tidy table of ``evaluate``.
+    update : str
+    rule : {"interval", "published"}
+        ``"interval"``: ``gains``, ``loses`` or ``undecided`` by the interval of :func:`listener_gains`. ``"published"``:
+        by the number of slopes that do not fall over members and strategies, ``high`` more than a standard deviation above
+        the mean, ``low`` more than one below, ``medium`` strictly between; ``boundary`` are those exactly on an edge, whom
+        the published grouping lost.
+    test_share, score
+        As in :func:`effective_personalisation`.
+
+    Returns
+    -------
+    dict of str to str
+        Listener to group.
+    """
+    if rule not in RULES:
+        raise ParameterError(f"rule={rule!r}: must be 'interval' or 'published'")
+    if rule == "interval":
+        gains = listener_gains(table, update=update, test_share=test_share, score=score)
+        return {
+            who: "gains" if low > 0 else "loses" if high < 0 else "undecided" for who, (_, low, high) in gains.items()
+        }
+    curves = curves_of(as_columns(table), score)
+    slope = slopes(curves, with_start=False)
+    at = curves.pick(update=update)
+    if not len(at):
+        raise ParameterError(f"no curve of update {update!r}")
+    count: dict[str, int] = {}
+    for mine in _per_listener(curves, at):
+        keys = np.array([f"{m}\0{s}" for m, s in zip(curves.member[mine], curves.strategy[mine], strict=True)])
+        _, of = np.unique(keys, return_inverse=True)
+        of = of.reshape(-1)
+        count[str(curves.listener[mine[0]])] = int((np.bincount(of, slope[mine]) / np.bincount(of) >= 0).sum())
+    numbers = np.array(list(count.values()), dtype=np.float64)
+    low, high = numbers.mean() - numbers.std(), numbers.mean() + numbers.std()
+    return {
+        who: "high" if n > high else "low" if n < low else "medium" if low < n < high else "boundary"
+        for who, n in count.items()
+    }
+
+
+def agreement_of_groups(
+    ratings: RatingTable,
+    groups: Mapping[str, str],
+    columns: Sequence[str],
+    *,
+    level: str = "nominal",
+    n_draws: int = 0,
+    n_random: int = 0,
+) -> list[GroupAgreement]:
+    """How far the listeners of each group agree among themselves, beside random groups of as many listeners.
+
+    Random groups are drawn from the grouped listeners only.
+    """
+    known = ratings.subset(np.isin(ratings.rater.astype(str), list(groups)))
+    of = np.array([groups[str(who)] for who in known.rater.tolist()])
+    out: list[GroupAgreement] = []
+    for name in sorted(set(groups.values())):
+        out += group_agreement(known, columns, of == name, level=level, name=name, n_draws=n_draws, n_random=n_random)
+    return out
