@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dissensus._threads import set_threads
     from dissensus.committee import Committee
     from dissensus.features import IS13_NAMES, Pool, is13, load_audio, log_mel
-    from dissensus.personalisation import Session
+    from dissensus.personalisation import ListenerModel, Session
     from dissensus.strategies import (
         consensus_entropy,
         human_consensus,
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 _HOME: dict[str, str] = {
     "Committee": "committee",
     "IS13_NAMES": "features",
+    "ListenerModel": "personalisation",
     "Pool": "features",
     "Session": "personalisation",
     "capabilities": "_backend",
@@ -51,6 +52,7 @@ _HOME: dict[str, str] = {
 __all__ = [
     "Committee",
     "IS13_NAMES",
+    "ListenerModel",
     "Pool",
     "Session",
     "__version__",

@@ -85,7 +85,15 @@ class InducingPosterior:
         self.noise = noise
         self.n_tracks = len(basis)
         self.n_listeners = n_listeners
-        self._set(*self._statistics(track, listener, target), np.zeros((n_listeners, target.shape[1])))
+        table, self.by_track, self.by_listener = self._statistics(track, listener, target)
+        self.table = table
+        self.count: Floats = np.asarray(table.sum(axis=1)).reshape(-1)
+        shrink = 1.0 / (self.noise + self.own * self.count)
+        self._smooth: Floats = np.eye(basis.shape[1]) + (basis.T * (self.count * shrink)) @ basis
+        self._cross: Floats = np.asarray((table * shrink[:, None]).T @ basis).T
+        self._right: Floats = basis.T @ (self.by_track * shrink[:, None])
+        self._listeners: Floats = np.zeros((n_listeners, target.shape[1]))
+        self.mean, self._listeners = self._solve(*self._moved(track[:0], listener[:0], target[:0], 1))
 
     def _statistics(self, track: Ints, listener: Ints, target: Floats) -> tuple[Any, Floats, Floats]:
         """Table of ratings (tracks by listeners, sparse), sums by track, sums by listener."""
@@ -98,16 +106,6 @@ class InducingPosterior:
         np.add.at(by_track, track, target)
         np.add.at(by_listener, listener, target)
         return table, by_track, by_listener
-
-    def _set(self, table: Any, by_track: Floats, by_listener: Floats, start: Floats) -> None:
-        self.table, self.by_track, self.by_listener = table, by_track, by_listener
-        self.count: Floats = np.asarray(table.sum(axis=1)).reshape(-1)
-        shrink = 1.0 / (self.noise + self.own * self.count)
-        self._smooth: Floats = np.eye(self.basis.shape[1]) + (self.basis.T * (self.count * shrink)) @ self.basis
-        self._cross: Floats = np.asarray((table * shrink[:, None]).T @ self.basis).T
-        self._right: Floats = self.basis.T @ (by_track * shrink[:, None])
-        self._listeners: Floats = start
-        self.mean, self._listeners = self._solve(table, by_track, by_listener, self._smooth, self._cross, self._right)
 
     def _solve(
         self, table: Any, by_track: Floats, by_listener: Floats, smooth: Floats, cross: Floats, right: Floats
@@ -139,31 +137,38 @@ class InducingPosterior:
         mean: Floats = smooth_part + (self.own * shrink)[:, None] * residual
         return mean, effect
 
+    def _moved(
+        self, track: Ints, listener: Ints, target: Floats, sign: int
+    ) -> tuple[Any, Floats, Floats, Floats, Floats, Floats]:
+        """Statistics with these ratings added or taken out: only rows of their tracks change in the small matrices."""
+        extra, by_track, by_listener = self._statistics(track, listener, target)
+        table = self.table + sign * extra
+        rows = np.unique(track)
+        count = self.count[rows]
+        moved = count + sign * np.asarray(extra[rows].sum(axis=1)).reshape(-1)
+        before = 1.0 / (self.noise + self.own[rows] * count)
+        after = 1.0 / (self.noise + self.own[rows] * moved)
+        basis = self.basis[rows]
+        smooth = self._smooth + (basis.T * (moved * after - count * before)) @ basis
+        cross = self._cross + basis.T @ (
+            table[rows].toarray() * after[:, None] - self.table[rows].toarray() * before[:, None]
+        )
+        sums = self.by_track + sign * by_track
+        right = self._right + basis.T @ (sums[rows] * after[:, None] - self.by_track[rows] * before[:, None])
+        return table, sums, self.by_listener + sign * by_listener, smooth, cross, right
+
     def mean_without(self, track: Ints, listener: Ints, target: Floats) -> Floats:
         """Track effects had these ratings never been given: exact for the approximation, to 1e-12 of the solver."""
         if len(track) == 0:
             return self.mean.copy()
-        gone, by_track, by_listener = self._statistics(track, listener, target)
-        table = self.table - gone
-        rows = np.unique(track)
-        count = self.count[rows]
-        left = count - np.asarray(gone[rows].sum(axis=1)).reshape(-1)
-        before = 1.0 / (self.noise + self.own[rows] * count)
-        after = 1.0 / (self.noise + self.own[rows] * left)
-        basis = self.basis[rows]
-        smooth = self._smooth + (basis.T * (left * after - count * before)) @ basis
-        cross = self._cross + basis.T @ (
-            table[rows].toarray() * after[:, None] - self.table[rows].toarray() * before[:, None]
-        )
-        sums = self.by_track - by_track
-        right = self._right + basis.T @ (sums[rows] * after[:, None] - self.by_track[rows] * before[:, None])
-        return self._solve(table, sums, self.by_listener - by_listener, smooth, cross, right)[0]
+        return self._solve(*self._moved(track, listener, target, -1))[0]
 
     def change(self, track: Ints, listener: Ints, target: Floats, *, sign: int = 1) -> None:
         """Add ratings (``sign=1``) or take them out (``sign=-1``)."""
-        table, by_track, by_listener = self._statistics(track, listener, target)
-        sums = self.by_track + sign * by_track
-        self._set(self.table + sign * table, sums, self.by_listener + sign * by_listener, self._listeners)
+        statistics = self._moved(track, listener, target, sign)
+        self.mean, self._listeners = self._solve(*statistics)
+        self.table, self.by_track, self.by_listener, self._smooth, self._cross, self._right = statistics
+        self.count = np.asarray(self.table.sum(axis=1)).reshape(-1)
 
     def add_listeners(self, n_new: int) -> None:
         """Make room for listeners nobody has heard from yet."""
