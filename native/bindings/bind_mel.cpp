@@ -18,7 +18,7 @@ using Out = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 
 static_assert(sizeof(dissensus::MelBand) == 3 * sizeof(std::int64_t));
 
-void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, In<float, 1> window, In<std::int64_t, 2> band,
+void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, In<double, 1> window, In<std::int64_t, 2> band,
                     In<float, 1> weight, In<double, 1> level, Out<float, 2> out) {
     const auto n_fft = static_cast<std::int64_t>(window.shape(0)), n_frames = static_cast<std::int64_t>(out.shape(0));
     const auto n_mels = static_cast<std::int64_t>(out.shape(1));

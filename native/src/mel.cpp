@@ -10,6 +10,7 @@ namespace dissensus {
 namespace {
 
 struct Lanes {
+    using T = float;
     typedef float V __attribute__((vector_size(16)));
     typedef std::int32_t I __attribute__((vector_size(16)));
     static constexpr int width = 4;
@@ -36,6 +37,22 @@ struct Lanes {
     }
 };
 
+struct WideLanes {
+    using T = double;
+    typedef double V __attribute__((vector_size(16)));
+    static constexpr int width = 2;
+
+    static DISSENSUS_INLINE V all(double x) noexcept { return V{x, x}; }
+    static DISSENSUS_INLINE V load(const float* p) noexcept { return V{p[0], p[1]}; }
+    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return a * b + c; }
+    static DISSENSUS_INLINE V root(V a) noexcept { return V{std::sqrt(a[0]), std::sqrt(a[1])}; }
+    static DISSENSUS_INLINE void transpose(V* r) noexcept {
+        const V a = __builtin_shufflevector(r[0], r[1], 0, 2), b = __builtin_shufflevector(r[0], r[1], 1, 3);
+        r[0] = a;
+        r[1] = b;
+    }
+};
+
 }  // namespace
 
 bool mel_size_is_known(std::int64_t n_fft) noexcept {
@@ -43,11 +60,12 @@ bool mel_size_is_known(std::int64_t n_fft) noexcept {
 }
 
 std::size_t mel_scratch(std::int64_t n_fft, std::int64_t n_mels) noexcept {
-    const int half = static_cast<int>(n_fft / 2);
-    return 16 * static_cast<std::size_t>(2 * rfft::place(half) + half + 1 + n_mels + 16);
+    const auto half = static_cast<std::size_t>(n_fft / 2), mels = static_cast<std::size_t>(n_mels);
+    const auto spectrum = static_cast<std::size_t>(2 * rfft::place(static_cast<int>(half)));
+    return 16 * (spectrum + half + 1 + mels) + 6 * half + 17 * mels + 64;
 }
 
-void log_mel_frames_baseline(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes>(job, scratch); }
+void log_mel_frames_baseline(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes, WideLanes>(job, scratch); }
 
 void log_mel_frames(const MelJob& job, float* scratch) noexcept {
 #if defined(__x86_64__) || defined(_M_X64)

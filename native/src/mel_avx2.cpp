@@ -7,6 +7,7 @@ namespace dissensus {
 namespace {
 
 struct Lanes {
+    using T = float;
     typedef float V __attribute__((vector_size(32)));
     typedef std::int32_t I __attribute__((vector_size(32)));
     static constexpr int width = 8;
@@ -41,9 +42,28 @@ struct Lanes {
     }
 };
 
+struct WideLanes {
+    using T = double;
+    typedef double V __attribute__((vector_size(32)));
+    static constexpr int width = 4;
+
+    static DISSENSUS_INLINE V all(double x) noexcept { return _mm256_set1_pd(x); }
+    static DISSENSUS_INLINE V load(const float* p) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm256_fmadd_pd(a, b, c); }
+    static DISSENSUS_INLINE V root(V a) noexcept { return _mm256_sqrt_pd(a); }
+    static DISSENSUS_INLINE void transpose(V* r) noexcept {
+        const V a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+        const V c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+        r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+        r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+        r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+        r[3] = _mm256_permute2f128_pd(b, d, 0x31);
+    }
+};
+
 }  // namespace
 
-void log_mel_frames_avx2(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes>(job, scratch); }
+void log_mel_frames_avx2(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes, WideLanes>(job, scratch); }
 
 }  // namespace dissensus
 #endif

@@ -7,6 +7,7 @@ namespace dissensus {
 namespace {
 
 struct Lanes {
+    using T = float;
     typedef float V __attribute__((vector_size(64)));
     typedef std::int32_t I __attribute__((vector_size(64)));
     static constexpr int width = 16;
@@ -55,9 +56,46 @@ struct Lanes {
     }
 };
 
+struct WideLanes {
+    using T = double;
+    typedef double V __attribute__((vector_size(64)));
+    static constexpr int width = 8;
+
+    static DISSENSUS_INLINE V all(double x) noexcept { return _mm512_set1_pd(x); }
+    static DISSENSUS_INLINE V load(const float* p) noexcept {
+        typedef float Half __attribute__((vector_size(32)));
+        return __builtin_convertvector(static_cast<Half>(_mm256_loadu_ps(p)), V);
+    }
+    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm512_fmadd_pd(a, b, c); }
+    static DISSENSUS_INLINE V root(V a) noexcept { return _mm512_maskz_sqrt_pd(0xff, a); }
+    static DISSENSUS_INLINE void transpose(V* r) noexcept {
+        V t[8];
+#pragma GCC unroll 4
+        for (int i = 0; i < 8; i += 2) {
+            t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+            t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+        }
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; ++i) {
+            const V a = even_blocks(t[i], t[i + 2]), b = odd_blocks(t[i], t[i + 2]);
+            const V c = even_blocks(t[i + 4], t[i + 6]), d = odd_blocks(t[i + 4], t[i + 6]);
+            r[i] = even_blocks(a, c);
+            r[i + 2] = even_blocks(b, d);
+            r[i + 4] = odd_blocks(a, c);
+            r[i + 6] = odd_blocks(b, d);
+        }
+    }
+    static DISSENSUS_INLINE V even_blocks(V a, V b) noexcept {
+        return __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13);
+    }
+    static DISSENSUS_INLINE V odd_blocks(V a, V b) noexcept {
+        return __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15);
+    }
+};
+
 }  // namespace
 
-void log_mel_frames_avx512(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes>(job, scratch); }
+void log_mel_frames_avx512(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes, WideLanes>(job, scratch); }
 
 }  // namespace dissensus
 #endif

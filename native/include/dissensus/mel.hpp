@@ -1,4 +1,5 @@
-// Log-mel frames: window, FFT, sparse mel filter bank, logarithm.
+// Log-mel frames: window, FFT, sparse mel filter bank, logarithm. Single precision, and once more in double precision for
+// the frames whose quiet bands single precision would get wrong.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,7 @@ struct MelLevel {
 struct MelJob {
     const float* signal;  // frame f is signal[first + f * hop : ... + n_fft]
     std::int64_t first, hop, n_frames;
-    const float* window;
+    const double* window;
     std::int64_t n_fft;  // 256, 512, 1024, 2048 or 4096
     const MelBand* bands;
     std::int64_t n_mels;

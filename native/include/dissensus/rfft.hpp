@@ -1,7 +1,8 @@
 // A real FFT of many frames at once: one frame in each SIMD lane, so that every butterfly is a plain vector operation.
 //
-// `L` is the lane set of an instruction set: `L::V` the vector type, `L::width` the number of frames, `L::fma`. It must be a
-// type of an anonymous namespace, so that code compiled for different instruction sets never mixes at link time.
+// `L` is the lane set of an instruction set: `L::T` the scalar (float or double), `L::V` the vector type, `L::width` the
+// number of frames, `L::fma`. It must be a type of an anonymous namespace, so that code compiled for different instruction
+// sets never mixes at link time.
 //
 // N real samples are N/2 complex numbers (even samples the real parts); radix-16/8 passes leave the complex spectrum in
 // digit-reversed order, `Places` says where; `power_spectrum` untangles it.
@@ -11,7 +12,11 @@
 #include <cstddef>
 #include <utility>
 
+#if defined(__SANITIZE_ADDRESS__)  // the sanitizers' checks inlined everywhere would take the compiler many minutes
+#define DISSENSUS_INLINE inline
+#else
 #define DISSENSUS_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace dissensus::rfft {
 
@@ -30,7 +35,7 @@ DISSENSUS_INLINE Complex<L> operator-(Complex<L> a, Complex<L> b) noexcept { ret
 
 // a * (c + i s)
 template <class L>
-DISSENSUS_INLINE Complex<L> turn(Complex<L> a, float c, float s) noexcept {
+DISSENSUS_INLINE Complex<L> turn(Complex<L> a, typename L::T c, typename L::T s) noexcept {
     const typename L::V cosine = L::all(c), sine = L::all(s);
     return {L::fma(-a.im, sine, a.re * cosine), L::fma(a.re, sine, a.im * cosine)};
 }
@@ -53,7 +58,7 @@ struct Dft;
 template <class L>
 struct Dft<L, 8> {
     static DISSENSUS_INLINE void run(Complex<L>* x) noexcept {
-        constexpr float h = 0.70710678118654752f;
+        constexpr typename L::T h = 0.70710678118654752440;
         dft4(x[0], x[2], x[4], x[6]);
         dft4(x[1], x[3], x[5], x[7]);
         const typename L::V half = L::all(h);
@@ -75,7 +80,7 @@ struct Dft<L, 8> {
 template <class L>
 struct Dft<L, 16> {
     static DISSENSUS_INLINE void run(Complex<L>* x) noexcept {
-        constexpr float c1 = 0.92387953251128676f, s1 = 0.38268343236508977f, h = 0.70710678118654752f;
+        constexpr typename L::T c1 = 0.92387953251128675613, s1 = 0.38268343236508977173, h = 0.70710678118654752440;
         dft4(x[0], x[4], x[8], x[12]);
         dft4(x[1], x[5], x[9], x[13]);
         dft4(x[2], x[6], x[10], x[14]);
@@ -119,15 +124,15 @@ template <>
 struct Radices<2048> { static constexpr int first = 8, second = 16, third = 16; };
 
 // Twiddle factors and places for N real samples: computed in double, once a process.
-template <int N>
+template <class T, int N>
 struct Tables {
     static constexpr int M = N / 2;
     static constexpr int R1 = Radices<M>::first, R2 = Radices<M>::second, R3 = Radices<M>::third;
     static constexpr int N2 = M / R1;  // length after the first pass
 
-    float first[N2 * (R1 - 1) * 2];
-    float second[R3 > 1 ? R3 * (R2 - 1) * 2 : 1];
-    float real[M + 2];  // exp(-2 pi i k / N), k = 0..M/2
+    T first[N2 * (R1 - 1) * 2];
+    T second[R3 > 1 ? R3 * (R2 - 1) * 2 : 1];
+    T real[M + 2];  // exp(-2 pi i k / N), k = 0..M/2
     int where[M];       // place of output k
 
     Tables() noexcept {
@@ -135,22 +140,22 @@ struct Tables {
         for (int n = 0; n < N2; ++n) {
             for (int k = 1; k < R1; ++k) {
                 const double angle = -tau * n * k / M;
-                first[(n * (R1 - 1) + k - 1) * 2] = static_cast<float>(std::cos(angle));
-                first[(n * (R1 - 1) + k - 1) * 2 + 1] = static_cast<float>(std::sin(angle));
+                first[(n * (R1 - 1) + k - 1) * 2] = static_cast<T>(std::cos(angle));
+                first[(n * (R1 - 1) + k - 1) * 2 + 1] = static_cast<T>(std::sin(angle));
             }
         }
         if constexpr (R3 > 1) {
             for (int n = 0; n < R3; ++n) {
                 for (int k = 1; k < R2; ++k) {
                     const double angle = -tau * n * k / N2;
-                    second[(n * (R2 - 1) + k - 1) * 2] = static_cast<float>(std::cos(angle));
-                    second[(n * (R2 - 1) + k - 1) * 2 + 1] = static_cast<float>(std::sin(angle));
+                    second[(n * (R2 - 1) + k - 1) * 2] = static_cast<T>(std::cos(angle));
+                    second[(n * (R2 - 1) + k - 1) * 2 + 1] = static_cast<T>(std::sin(angle));
                 }
             }
         }
         for (int k = 0; k <= M / 2; ++k) {
-            real[2 * k] = static_cast<float>(std::cos(-tau * k / N));
-            real[2 * k + 1] = static_cast<float>(std::sin(-tau * k / N));
+            real[2 * k] = static_cast<T>(std::cos(-tau * k / N));
+            real[2 * k + 1] = static_cast<T>(std::sin(-tau * k / N));
         }
         for (int k = 0; k < M; ++k) {
             const int k1 = k % R1, rest = k / R1;
@@ -167,7 +172,7 @@ struct Tables {
 
 // One pass of radix R over the sub-transform of length `Length` that starts at complex number `base`.
 template <class L, int R, int Length, bool Twiddled>
-DISSENSUS_INLINE void pass(typename L::V* z, int base, const float* twiddle) noexcept {
+DISSENSUS_INLINE void pass(typename L::V* z, int base, const typename L::T* twiddle) noexcept {
     constexpr int S = Length / R;
     for (int n = 0; n < S; ++n) {
         typename L::V* at[R];
@@ -192,8 +197,8 @@ DISSENSUS_INLINE void pass(typename L::V* z, int base, const float* twiddle) noe
 
 // The complex FFT of length N/2, in place, outputs at Tables<N>::where.
 template <class L, int N>
-DISSENSUS_INLINE void transform(typename L::V* z, const Tables<N>& tables) noexcept {
-    using T = Tables<N>;
+DISSENSUS_INLINE void transform(typename L::V* z, const Tables<typename L::T, N>& tables) noexcept {
+    using T = Tables<typename L::T, N>;
     pass<L, T::R1, T::M, true>(z, 0, tables.first);
     for (int k1 = 0; k1 < T::R1; ++k1) {
         if constexpr (T::R3 > 1) {
@@ -207,11 +212,11 @@ DISSENSUS_INLINE void transform(typename L::V* z, const Tables<N>& tables) noexc
 
 // |X|^2 (or |X|) of bins 0..N/2 from the packed complex spectrum, times 4 (or 2): halve the window to undo it.
 template <class L, int N, bool Magnitude>
-DISSENSUS_INLINE void power_spectrum(const typename L::V* z, const Tables<N>& tables, typename L::V* power) noexcept {
+DISSENSUS_INLINE void power_spectrum(const typename L::V* z, const Tables<typename L::T, N>& tables, typename L::V* power) noexcept {
     using V = typename L::V;
     constexpr int M = N / 2;
     const V zero_re = z[0] + z[1], zero_im = z[0] - z[1];
-    const V first = zero_re * zero_re * 4.0f, last = zero_im * zero_im * 4.0f;
+    const V four = L::all(4), first = zero_re * zero_re * four, last = zero_im * zero_im * four;
     power[0] = Magnitude ? L::root(first) : first;
     power[M] = Magnitude ? L::root(last) : last;
     for (int k = 1; k <= M / 2; ++k) {

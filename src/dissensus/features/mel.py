@@ -181,7 +181,7 @@ def _as_signal(signal: ArrayLike) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=32)
-def _tables(plan: MelPlan) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
+def _tables(plan: MelPlan) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
     """Window, bands, weights and level, as the kernel takes them."""
     length = plan.win_length or plan.n_fft
     window = np.zeros(plan.n_fft)
@@ -201,7 +201,7 @@ def _tables(plan: MelPlan) -> tuple[NDArray[np.float32], NDArray[np.int64], NDAr
     scale = {"db": 20.0 / plan.power / np.log(10.0), "natural": 1.0, None: 0.0}[plan.log]
     shift = -scale * np.log(plan.ref) if plan.log == "db" else 0.0
     level = np.array([plan.power, plan._floor(), plan.offset, scale, shift])
-    tables = window.astype(np.float32), band, np.ascontiguousarray(weight), level
+    tables = window, band, np.ascontiguousarray(weight), level
     for table in tables:
         table.flags.writeable = False
     return tables

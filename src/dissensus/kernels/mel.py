@@ -2,6 +2,7 @@
 
 The transform is compiled once per size: LLVM vectorises a pass only where its strides are constants (it then sees that
 reads and writes never overlap). Complex numbers sit in one flat scratch array: sixteen real parts, sixteen imaginary parts.
+Single precision, and once more in double precision for the frames whose quiet bands single precision would get wrong.
 """
 
 from __future__ import annotations
@@ -22,16 +23,15 @@ _SIZES = (256, 512, 1024, 2048, 4096)
 
 
 @kernel
-def _frames_into_lanes(signal, first, hop, window, n_lanes, z):  # type: ignore[no-untyped-def]
-    """Even samples become real parts, odd ones imaginary parts, of sixteen frames; the last frame fills spare lanes."""
+def _frames_into_lanes(signal, starts, window, z):  # type: ignore[no-untyped-def]
+    """Even samples become real parts, odd ones imaginary parts, of the sixteen frames that begin at ``starts``."""
     for at in range(0, window.shape[0], 16):
         w = window[at : at + 16]
         for lane in range(16):
-            start = first + min(lane, n_lanes - 1) * hop + at
-            frame = signal[start : start + 16]
+            frame = signal[starts[lane] + at : starts[lane] + at + 16]
             to = z[at * 16 + lane : at * 16 + lane + 241]
             for n in range(16):
-                to[n * 16] = frame[n] * w[n] * np.float32(0.5)
+                to[n * 16] = frame[n] * w[n]
 
 
 def _radix4(length: int, n_half: int, last: bool) -> Any:
@@ -159,18 +159,32 @@ def _levels(level, mel):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _lanes_into_rows(mel, n_lanes, out):  # type: ignore[no-untyped-def]
-    for lane in range(n_lanes):
-        for m in range(out.shape[1]):
-            out[lane, m] = mel[m * 16 + lane]
+def _unsure(power, mel, limit, heard, found):  # type: ignore[no-untyped-def]
+    """Mark lanes where single precision may be off by more than 1e-3 dB: a band 74 dB under the frame's loudest bin."""
+    peak = np.zeros(16, dtype=np.float32)
+    for k in range(power.shape[0] // 16):
+        bins = power[k * 16 : k * 16 + 16]
+        for l in range(16):
+            peak[l] = max(peak[l], bins[l])
+    found[:] = 0
+    for m in range(limit.shape[0]):
+        total, part = mel[m * 16 : m * 16 + 16], limit[m]
+        for l in range(16):
+            found[l] |= np.int32((total[l] < peak[l] * part) & (total[l] > heard))
 
 
-def _unit(angle: NDArray[np.float64]) -> NDArray[np.float32]:
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
+@kernel
+def _lane_into_row(mel, lane, row):  # type: ignore[no-untyped-def]
+    for m in range(row.shape[0]):
+        row[m] = mel[m * 16 + lane]
+
+
+def _unit(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 @cache
-def _tables(n_fft: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+def _tables(n_fft: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Twiddles of all passes and where each pass begins, those of the real transform, and the place of each output."""
     n_half = n_fft // 2
     twiddles = []
@@ -179,13 +193,19 @@ def _tables(n_fft: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray
     while length > 2:
         quarter = length // 4
         angle = -2.0 * np.pi / length * np.outer(np.arange(quarter), [1, 2, 3])
-        twiddles.append(np.ascontiguousarray(_unit(angle).reshape(quarter, 6)))
+        twiddles.append(_unit(angle).reshape(quarter, 6))
         where += k // span % 4 * quarter
         length, span = quarter, span * 4
     if length == 2:
         where += k // span % 2
     starts = np.cumsum([0, *map(len, twiddles)])
     return np.concatenate(twiddles), starts, _unit(-2.0 * np.pi * np.arange(n_half // 2 + 1) / n_fft), where
+
+
+@cache
+def _tables32(n_fft: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    turns, _, real, _ = _tables(n_fft)
+    return turns.astype(np.float32), real.astype(np.float32)
 
 
 @kernel
@@ -216,19 +236,45 @@ def _compiled(n_fft: int) -> Callable[..., None]:
         halves(z)
 
     @kernel
-    def run(signal, first, hop, window, band, weight, level, turns, places, real, where, out):  # type: ignore[no-untyped-def]
-        z = np.empty(n_fft * 16, dtype=np.float32)
-        power = np.empty((n_half + 1) * 16, dtype=np.float32)
-        mel = np.empty(band.shape[0] * 16, dtype=np.float32)
-        for frame in range(0, out.shape[0], 16):
-            n_lanes = min(16, out.shape[0] - frame)
-            _frames_into_lanes(signal, first + frame * hop, hop, window, n_lanes, z)
-            transform(z, turns, places)
-            _power_spectrum(z, where, real, level[0] == 1.0, power)
-            _mel_sums(power, band, weight, mel)
-            if level[3] != 0.0:
+    def sums(signal, starts, tables, where, band, weight, magnitude, work):  # type: ignore[no-untyped-def]
+        window, turns, places, real = tables
+        z, power, mel = work
+        _frames_into_lanes(signal, starts, window, z)
+        transform(z, turns, places)
+        _power_spectrum(z, where, real, magnitude, power)
+        _mel_sums(power, band, weight, mel)
+
+    @kernel
+    def run(signal, first, hop, single, double, where, band, weight, limit, level, out):  # type: ignore[no-untyped-def]
+        n_mels, magnitude, log = band.shape[0], level[0] == 1.0, level[3] != 0.0
+        heard = np.float32(1e-4 if magnitude else 1e-8)
+        z, power = np.empty(n_fft * 16, np.float32), np.empty((n_half + 1) * 16, np.float32)
+        z2, power2 = np.empty(n_fft * 16, np.float64), np.empty((n_half + 1) * 16, np.float64)
+        mel, mel2 = np.empty(n_mels * 16, np.float32), np.empty(n_mels * 16, np.float64)
+        starts, found, pending = np.empty(16, np.int64), np.zeros(16, np.int32), np.zeros(16, np.int64)
+        n_frames, n_pending = out.shape[0], 0
+        for frame in range(0, n_frames, 16):
+            n_lanes = min(16, n_frames - frame)
+            for lane in range(16):  # lanes past the end repeat the last frame
+                starts[lane] = first + min(frame + lane, n_frames - 1) * hop
+            sums(signal, starts, single, where, band, weight, magnitude, (z, power, mel))
+            if log:
+                _unsure(power, mel, limit, heard, found)
                 _levels(level, mel)
-            _lanes_into_rows(mel, n_lanes, out[frame:])
+            for lane in range(n_lanes):
+                _lane_into_row(mel, lane, out[frame + lane])
+                if found[lane]:
+                    pending[n_pending] = frame + lane
+                    n_pending += 1
+                if n_pending == 16 or (n_pending and frame + lane == n_frames - 1):
+                    for i in range(16):
+                        starts[i] = first + pending[min(i, n_pending - 1)] * hop
+                    sums(signal, starts, double, where, band, weight, magnitude, (z2, power2, mel2))
+                    again = mel2.astype(np.float32)
+                    _levels(level, again)
+                    for i in range(n_pending):
+                        _lane_into_row(again, i, out[pending[i]])
+                    n_pending = 0
 
     return run  # type: ignore[no-any-return]
 
@@ -237,13 +283,20 @@ def log_mel_frames(
     signal: NDArray[np.float32],
     first: int,
     hop: int,
-    window: NDArray[np.float32],
+    window: NDArray[np.float64],
     band: NDArray[np.int64],
     weight: NDArray[np.float32],
     level: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> None:
     """As :func:`dissensus.kernels.reference.mel.log_mel_frames`, for transforms of 256, 512, ... 4096 samples."""
-    if len(window) not in _SIZES:
-        raise ValueError(f"n_fft={len(window)}: the vectorised transform knows {_SIZES}")
-    _compiled(len(window))(signal, first, hop, window, band, weight, level, *_tables(len(window)), out)
+    n_fft = len(window)
+    if n_fft not in _SIZES:
+        raise ValueError(f"n_fft={n_fft}: the vectorised transform knows {_SIZES}")
+    turns, places, real, where = _tables(n_fft)
+    turns32, real32 = _tables32(n_fft)
+    half = window * 0.5
+    ratio = 2.0e-4 if level[0] == 1.0 else 4.0e-8  # -74 dB
+    total = np.array([weight[at : at + n].sum() for _, at, n in band], dtype=np.float32)
+    single, double = (half.astype(np.float32), turns32, places, real32), (half, turns, places, real)
+    _compiled(n_fft)(signal, first, hop, single, double, where, band, weight, np.float32(ratio) * total, level, out)

@@ -28,7 +28,7 @@ def log_mel_frames(
         Every frame lies inside it.
     first, hop : int
         Start of the first frame, and samples from one to the next.
-    window : (n_fft,) float32
+    window : (n_fft,) float64
         Multiplied into each frame.
     band : (n_mels, 3) int64
         First bin, first weight and number of weights of each mel band.
