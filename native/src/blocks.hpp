@@ -5,15 +5,8 @@
 
 namespace dissensus {
 
-/// Most numbers in one block of tracks: its mean stays in the first cache.
+/// Numbers in one block of tracks: its mean stays in the first cache.
 constexpr std::int64_t kBlockFloats = 4096;
-
-/// Tracks in one block. The members' rows of two blocks, the one at hand and the next, stay in the second cache.
-inline std::int64_t tracks_per_block(std::int64_t n_members, std::int64_t n_classes) noexcept {
-    const std::int64_t fit = 40000 / n_members;
-    const std::int64_t numbers = fit < 512 ? 512 : fit < kBlockFloats ? fit : kBlockFloats;
-    return n_classes < numbers ? numbers / n_classes : 1;
-}
 /// Most tracks in one block of votes; a multiple of 64, as every block but the last is.
 constexpr std::int64_t kBlockVotes = 1024;
 /// Of the table of votes, in nats: entropies of up to 255 classes fit 31 bits.
@@ -26,24 +19,21 @@ struct BlockIn {
     std::int64_t n_members;
     std::int64_t n_classes;
     std::int64_t n;             ///< tracks
+    std::int64_t ahead;         ///< numbers of the next block that may be fetched early; 0 at the end
 };
 
-/// What comes next, to be fetched while the processor is busy with what is here: `size` numbers per member from `first`.
-struct Ahead {
-    const float* first = nullptr;
-    std::int64_t member_stride = 0;
-    std::int64_t n_members = 0;
-    std::int64_t size = 0;
-};
+/// Tracks in one block.
+inline std::int64_t tracks_per_block(std::int64_t n_classes) noexcept {
+    return n_classes < kBlockFloats ? kBlockFloats / n_classes : 1;
+}
 
 struct Blocks {
-    /// Weighted mean of the members. Fetches half of what comes next; `entropy` fetches the other half.
-    void (*mean_f32)(const BlockIn<float>&, const double* weight, double weight_sum, const Ahead& ahead,
-                     float* mean) noexcept;
+    /// Weighted mean of the members; weight sums to one.
+    void (*mean_f32)(const BlockIn<float>&, const double* weight, double weight_sum, float* mean) noexcept;
     void (*mean_f64)(const BlockIn<double>&, const double* weight, double weight_sum, float* mean) noexcept;
     /// Utility from the mean, which is overwritten; infinity where float64 must look.
-    void (*entropy)(float* mean, std::int64_t n, std::int64_t n_classes, const Ahead& ahead, float* out) noexcept;
-    void (*margin)(float* mean, std::int64_t n, std::int64_t n_classes, const Ahead& ahead, float* out) noexcept;
+    void (*entropy)(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept;
+    void (*margin)(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept;
     /// Entropy of the mean less the mean entropy, rows scaled to one; infinity where float64 must look.
     void (*kl_f32)(const BlockIn<float>&, const double* weight, double weight_sum, float* out) noexcept;
     void (*kl_f64)(const BlockIn<double>&, const double* weight, double weight_sum, float* out) noexcept;

@@ -3,8 +3,9 @@
 // the linker cannot hand one file's wide code to another.
 #include "blocks.hpp"
 #include "dissensus/log.hpp"
+#include "tile_impl.hpp"
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -20,54 +21,80 @@ inline std::int64_t least(std::int64_t a, std::int64_t b) noexcept { return a < 
 
 // ---- mean of the members -------------------------------------------------------------------------------------------
 
-constexpr std::int64_t kChunk = 256;
-
-// Fetch numbers from..to of what comes next, of every member whose position leaves `half` when halved.
-inline void fetch(const Ahead& ahead, std::int64_t from, std::int64_t to, std::int64_t half) noexcept {
 #if defined(__GNUC__)
-    if (to > ahead.size) to = ahead.size;
-    for (std::int64_t m = half; m < ahead.n_members; m += 2) {
-        const float* row = ahead.first + m * ahead.member_stride;
-        for (std::int64_t j = from; j < to; j += 16) __builtin_prefetch(row + j, 0, 2);
+typedef float Line __attribute__((vector_size(64), aligned(4), may_alias));
+constexpr std::int64_t kLine = 16;
+
+// Four members at a time over the block, while the lines of the next four (or of the next block) are fetched.
+template <bool first>
+void add_four(const float* const row[4], const float* const next[4], const float w[4], std::int64_t size,
+              std::int64_t ahead, float* mean) noexcept {
+    std::int64_t j = 0;
+    for (; j + kLine <= size; j += kLine) {
+        if (j < ahead) {
+            for (int r = 0; r < 4; ++r) __builtin_prefetch(next[r] + j, 0, 2);
+        }
+        Line value = *reinterpret_cast<const Line*>(row[0] + j) * w[0];
+        if constexpr (!first) value = *reinterpret_cast<const Line*>(mean + j) + value;
+        value += *reinterpret_cast<const Line*>(row[1] + j) * w[1];
+        value += *reinterpret_cast<const Line*>(row[2] + j) * w[2];
+        value += *reinterpret_cast<const Line*>(row[3] + j) * w[3];
+        *reinterpret_cast<Line*>(mean + j) = value;
     }
-#else
-    (void)ahead, (void)from, (void)to, (void)half;
-#endif
+    for (; j < size; ++j) {
+        float value = row[0][j] * w[0];
+        if constexpr (!first) value = mean[j] + value;
+        value += row[1][j] * w[1];
+        value += row[2][j] * w[2];
+        value += row[3][j] * w[3];
+        mean[j] = value;
+    }
 }
+#else
+constexpr std::int64_t kLine = 16;
+template <bool first>
+void add_four(const float* const row[4], const float* const*, const float w[4], std::int64_t size, std::int64_t,
+              float* mean) noexcept {
+    for (std::int64_t j = 0; j < size; ++j) {
+        float value = row[0][j] * w[0];
+        if constexpr (!first) value = mean[j] + value;
+        value += row[1][j] * w[1];
+        value += row[2][j] * w[2];
+        value += row[3][j] * w[3];
+        mean[j] = value;
+    }
+}
+#endif
 
 template <class T>
-inline void add_one(const T* __restrict row, float w, std::int64_t size, float* __restrict mean) noexcept {
-    for (std::int64_t j = 0; j < size; ++j) mean[j] = multiply_add(static_cast<float>(row[j]), w, mean[j]);
+inline void add_one(const T* row, float w, std::int64_t size, float* mean) noexcept {
+    for (std::int64_t j = 0; j < size; ++j) mean[j] += w * static_cast<float>(row[j]);
 }
 
-void mean_f32(const BlockIn<float>& in, const double* weight, double weight_sum, const Ahead& ahead,
-              float* __restrict mean) noexcept {
+void mean_f32(const BlockIn<float>& in, const double* weight, double weight_sum, float* mean) noexcept {
     const std::int64_t size = in.n * in.n_classes;
-    for (std::int64_t from = 0; from < size; from += kChunk) {
-        const std::int64_t to = least(from + kChunk, size);
-        for (std::int64_t j = from; j < to; ++j) mean[j] = 0.0f;
-        std::int64_t m = 0;
-        for (; m + 4 <= in.n_members; m += 4) {
-            const float* const __restrict row0 = in.first + m * in.member_stride;
-            const float* const __restrict row1 = row0 + in.member_stride;
-            const float* const __restrict row2 = row1 + in.member_stride;
-            const float* const __restrict row3 = row2 + in.member_stride;
-            const float w0 = static_cast<float>(weight[m] / weight_sum);
-            const float w1 = static_cast<float>(weight[m + 1] / weight_sum);
-            const float w2 = static_cast<float>(weight[m + 2] / weight_sum);
-            const float w3 = static_cast<float>(weight[m + 3] / weight_sum);
-            for (std::int64_t j = from; j < to; ++j) {
-                float value = multiply_add(row0[j], w0, mean[j]);
-                value = multiply_add(row1[j], w1, value);
-                value = multiply_add(row2[j], w2, value);
-                mean[j] = multiply_add(row3[j], w3, value);
-            }
+    std::int64_t m = 0;
+    for (; m + 4 <= in.n_members; m += 4) {
+        const float *row[4], *next[4];
+        float w[4];
+        const bool more = m + 8 <= in.n_members;
+        for (int r = 0; r < 4; ++r) {
+            row[r] = in.first + (m + r) * in.member_stride;
+            next[r] = more ? row[r] + 4 * in.member_stride : in.first + r * in.member_stride + size;
+            w[r] = static_cast<float>(weight[m + r] / weight_sum);
         }
-        for (; m < in.n_members; ++m) {
-            const float w = static_cast<float>(weight[m] / weight_sum);
-            add_one(in.first + m * in.member_stride + from, w, to - from, mean + from);
+        const std::int64_t ahead = more ? size : in.ahead;
+        if (m == 0) {
+            add_four<true>(row, next, w, size, ahead, mean);
+        } else {
+            add_four<false>(row, next, w, size, ahead, mean);
         }
-        fetch(ahead, from, to, 0);
+    }
+    if (m == 0) {
+        for (std::int64_t j = 0; j < size; ++j) mean[j] = 0.0f;
+    }
+    for (; m < in.n_members; ++m) {
+        add_one(in.first + m * in.member_stride, static_cast<float>(weight[m] / weight_sum), size, mean);
     }
 }
 
@@ -116,15 +143,15 @@ inline void row_sums_any(const float* x, const float* y, std::int64_t n, std::in
 inline bool fits(float sum, float low) noexcept { return sum >= kLowSum && sum <= kHighSum && low >= 0.0f; }
 
 // Entropy of the rows of `mean`: log S - (sum of x log x) / S.
-void entropy(float* __restrict mean, std::int64_t n, std::int64_t n_classes, const Ahead& ahead,
-             float* __restrict out) noexcept {
+void entropy(float* __restrict mean, std::int64_t n, std::int64_t n_classes, float* __restrict out) noexcept {
+#if defined(DISSENSUS_TILES)
+    if (n_classes == 4) {
+        return entropy4(mean, n, out);
+    }
+#endif
     float terms[kBlockFloats], sum[kBlockFloats], low[kBlockFloats], sum_terms[kBlockFloats];
     const std::int64_t size = n * n_classes;
-    for (std::int64_t from = 0; from < size; from += kChunk) {
-        const std::int64_t to = least(from + kChunk, size);
-        fetch(ahead, from, to, 1);
-        for (std::int64_t j = from; j < to; ++j) terms[j] = x_log_x(mean[j]);
-    }
+    for (std::int64_t j = 0; j < size; ++j) terms[j] = x_log_x(mean[j]);
     row_sums_any(mean, terms, n, n_classes, sum, low, sum_terms);
     for (std::int64_t i = 0; i < n; ++i) {
         const bool fit = fits(sum[i], low[i]);
@@ -152,8 +179,7 @@ inline void margins(const float* __restrict mean, std::int64_t n, std::int64_t n
     }
 }
 
-void margin(float* mean, std::int64_t n, std::int64_t n_classes, const Ahead& ahead, float* out) noexcept {
-    fetch(ahead, 0, n * n_classes, 1);
+void margin(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept {
     switch (n_classes) {
         case 2: return margins<2>(mean, n, n_classes, out);
         case 3: return margins<3>(mean, n, n_classes, out);
@@ -194,7 +220,7 @@ inline void kl(const BlockIn<T>& in, const double* weight, double weight_sum, fl
             }
         }
     }
-    entropy(mean, n, k, Ahead{}, out);
+    entropy(mean, n, k, out);
     for (std::int64_t i = 0; i < n; ++i) {
         const bool fit = less[i] < kInfinity;
         const float value = out[i] - (fit ? less[i] : 0.0f);
@@ -212,14 +238,90 @@ void kl_f64(const BlockIn<double>& in, const double* weight, double weight_sum, 
 
 // ---- votes ---------------------------------------------------------------------------------------------------------
 
+#if defined(__AVX2__)
+// Two classes share a byte, four bits each: a shuffle turns a vote into one more of its class, fifteen members at most
+// before the halves are added up. Votes from 16 on, which a shuffle would take for smaller ones, are seen in `most`.
+template <int pairs>
+inline bool count_nibbles(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
+                          std::uint8_t tile[2 * pairs][64]) noexcept {
+#if defined(__AVX512BW__)
+    constexpr int parts = 1;
+    using Bytes = __m512i;
+    const auto load = [](const std::uint8_t* from) { return _mm512_loadu_si512(from); };
+    const auto put = [](std::uint8_t* to, Bytes value) { _mm512_storeu_si512(to, value); };
+    const auto add = [](Bytes a, Bytes b) { return _mm512_add_epi8(a, b); };
+    const auto most_of = [](Bytes a, Bytes b) { return _mm512_max_epu8(a, b); };
+    const auto low_half = [](Bytes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); };
+    const auto high_half = [&](Bytes a) { return low_half(_mm512_srli_epi16(a, 4)); };
+    const auto pick = [](Bytes table, Bytes vote) { return _mm512_shuffle_epi8(table, vote); };
+    const auto zero = [] { return _mm512_setzero_si512(); };
+    const auto table_of = [](int pair) {
+        const __m128i one = pair < 4 ? _mm_set_epi64x(0, 0x1001LL << (16 * pair)) : _mm_set_epi64x(0x1001LL << (16 * (pair - 4)), 0);
+        return _mm512_broadcast_i32x4(one);
+    };
+#else
+    constexpr int parts = 2;
+    using Bytes = __m256i;
+    const auto load = [](const std::uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); };
+    const auto put = [](std::uint8_t* to, Bytes value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value); };
+    const auto add = [](Bytes a, Bytes b) { return _mm256_add_epi8(a, b); };
+    const auto most_of = [](Bytes a, Bytes b) { return _mm256_max_epu8(a, b); };
+    const auto low_half = [](Bytes a) { return _mm256_and_si256(a, _mm256_set1_epi8(15)); };
+    const auto high_half = [&](Bytes a) { return low_half(_mm256_srli_epi16(a, 4)); };
+    const auto pick = [](Bytes table, Bytes vote) { return _mm256_shuffle_epi8(table, vote); };
+    const auto zero = [] { return _mm256_setzero_si256(); };
+    const auto table_of = [](int pair) {
+        const __m128i one = pair < 4 ? _mm_set_epi64x(0, 0x1001LL << (16 * pair)) : _mm_set_epi64x(0x1001LL << (16 * (pair - 4)), 0);
+        return _mm256_broadcastsi128_si256(one);
+    };
+#endif
+    constexpr int wide = 64 / parts;
+    Bytes table[pairs];
+    for (int p = 0; p < pairs; ++p) table[p] = table_of(p);
+    std::uint8_t most[64];
+    for (int part = 0; part < parts; ++part) {
+        Bytes largest = zero(), total[2 * pairs];
+        for (int c = 0; c < 2 * pairs; ++c) total[c] = zero();
+        for (std::int64_t from = 0; from < n_members; from += 15) {
+            const std::int64_t to = least(from + 15, n_members);
+            Bytes both[pairs];
+            for (int p = 0; p < pairs; ++p) both[p] = zero();
+            for (std::int64_t m = from; m < to; ++m) {
+                const Bytes vote = load(first + m * member_stride + part * wide);
+                largest = most_of(largest, vote);
+                for (int p = 0; p < pairs; ++p) both[p] = add(both[p], pick(table[p], vote));
+            }
+            for (int p = 0; p < pairs; ++p) {
+                total[2 * p] = add(total[2 * p], low_half(both[p]));
+                total[2 * p + 1] = add(total[2 * p + 1], high_half(both[p]));
+            }
+        }
+        put(most + part * wide, largest);
+        for (int c = 0; c < 2 * pairs; ++c) put(tile[c] + part * wide, total[c]);
+    }
+    int far = 0;
+    for (int l = 0; l < 64; ++l) far |= most[l] > 15;
+    return far == 0;
+}
+#endif
+
 // Counters of one byte, so at most 255 members at a time; the caller adds groups up.
 template <int fixed>
 inline void count_bytes(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
                         std::int64_t from_class, std::int64_t n, std::uint8_t* counts) noexcept {
     for (std::int64_t i = 0; i < n; i += 64) {
-        std::uint8_t tile[fixed][64] = {};
+        std::uint8_t tile[fixed + 1][64];
         const std::int64_t wide = least(64, n - i);
-        if (wide == 64) {
+        bool done = false;
+#if defined(__AVX2__)
+        if (wide == 64 && from_class == 0) done = count_nibbles<(fixed + 1) / 2>(first + i, member_stride, n_members, tile);
+#endif
+        if (done) {
+            // all counted
+        } else if (wide == 64) {
+            for (auto& row : tile) {
+                for (std::uint8_t& count : row) count = 0;
+            }
             for (std::int64_t m = 0; m < n_members; ++m) {
                 const std::uint8_t* vote = first + m * member_stride + i;
                 for (int c = 0; c < fixed; ++c) {
@@ -228,6 +330,9 @@ inline void count_bytes(const std::uint8_t* first, std::int64_t member_stride, s
                 }
             }
         } else {
+            for (auto& row : tile) {
+                for (std::uint8_t& count : row) count = 0;
+            }
             for (std::int64_t m = 0; m < n_members; ++m) {
                 const std::uint8_t* vote = first + m * member_stride + i;
                 for (std::int64_t l = 0; l < wide; ++l) {
@@ -237,7 +342,12 @@ inline void count_bytes(const std::uint8_t* first, std::int64_t member_stride, s
             }
         }
         for (int c = 0; c < fixed; ++c) {
-            for (std::int64_t l = 0; l < wide; ++l) counts[c * kBlockVotes + i + l] = tile[c][l];
+            std::uint8_t* const to = counts + c * kBlockVotes + i;
+            if (wide == 64) {
+                for (int l = 0; l < 64; ++l) to[l] = tile[c][l];
+            } else {
+                for (std::int64_t l = 0; l < wide; ++l) to[l] = tile[c][l];
+            }
         }
     }
 }

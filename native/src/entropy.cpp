@@ -69,17 +69,13 @@ double score_kl(const Rows<T>& rows, const double* weight, std::int64_t track, d
     return result < 0.0 ? 0.0 : result;
 }
 
-void mean_of(const Blocks& b, const BlockIn<float>& in, const double* w, double sum, const Ahead& ahead,
-             float* mean) noexcept {
-    b.mean_f32(in, w, sum, ahead, mean);
+void mean_of(const Blocks& b, const BlockIn<float>& in, const double* w, double sum, float* mean) noexcept {
+    b.mean_f32(in, w, sum, mean);
 }
-void mean_of(const Blocks& b, const BlockIn<double>& in, const double* w, double sum, const Ahead&, float* mean) noexcept {
+void mean_of(const Blocks& b, const BlockIn<double>& in, const double* w, double sum, float* mean) noexcept {
     b.mean_f64(in, w, sum, mean);
 }
-Ahead ahead_of(const Rows<float>& rows, std::int64_t stop, std::int64_t end, std::int64_t n) noexcept {
-    return {row_of(rows, 0, stop), rows.member_stride, rows.n_members, (end - stop < n ? end - stop : n) * rows.n_classes};
-}
-Ahead ahead_of(const Rows<double>&, std::int64_t, std::int64_t, std::int64_t) noexcept { return {}; }
+
 void kl_of(const Blocks& b, const BlockIn<float>& in, const double* w, double sum, float* out) noexcept {
     b.kl_f32(in, w, sum, out);
 }
@@ -91,14 +87,14 @@ void kl_of(const Blocks& b, const BlockIn<double>& in, const double* w, double s
 template <class T>
 void block(const Blocks& b, Measure measure, const Rows<T>& rows, const double* weight, double weight_sum,
            std::int64_t start, std::int64_t stop, std::int64_t end, float* out) noexcept {
-    const BlockIn<T> in{row_of(rows, 0, start), rows.member_stride, rows.n_members, rows.n_classes, stop - start};
+    const std::int64_t ahead = (end - stop < stop - start ? end - stop : stop - start) * rows.n_classes;
+    const BlockIn<T> in{row_of(rows, 0, start), rows.member_stride, rows.n_members, rows.n_classes, stop - start, ahead};
     if (measure == Measure::mean_kl) {
         kl_of(b, in, weight, weight_sum, out);
     } else {
         float mean[kBlockFloats];
-        const Ahead ahead = ahead_of(rows, stop, end, in.n);
-        mean_of(b, in, weight, weight_sum, ahead, mean);
-        (measure == Measure::margin ? b.margin : b.entropy)(mean, in.n, in.n_classes, ahead, out);
+        mean_of(b, in, weight, weight_sum, mean);
+        (measure == Measure::margin ? b.margin : b.entropy)(mean, in.n, in.n_classes, out);
     }
     if (!b.any_above_f32(out, in.n, 1e30f)) return;
     double mean[kMaxClasses];
@@ -143,7 +139,7 @@ void utility(Measure measure, const Rows<T>& rows, const double* weight, std::in
              float* out) noexcept {
     const Blocks& b = blocks();
     const double weight_sum = sum_of(weight, rows.n_members);
-    const std::int64_t step = tracks_per_block(rows.n_members, rows.n_classes);
+    const std::int64_t step = tracks_per_block(rows.n_classes);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
         block(b, measure, rows, weight, weight_sum, low, high, stop, out + low);
@@ -157,7 +153,7 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
     const Blocks& b = blocks();
     const double weight_sum = sum_of(weight, rows.n_members);
     const double near = slack(rows.n_members, rows.n_classes);
-    const std::int64_t step = tracks_per_block(rows.n_members, rows.n_classes);
+    const std::int64_t step = tracks_per_block(rows.n_classes);
     float out[kBlockFloats];
     double mean[kMaxClasses];
     Best best(index, score, k);

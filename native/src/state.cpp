@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::int64_t kFloats = kBlockFloats;
 
-std::int64_t block_tracks(std::int64_t n_classes) noexcept { return tracks_per_block(1, n_classes); }
-
 // As of the full pass, and what rounding every member's share to 2^-30 can add.
 double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
     const double m = double(n_members), k = double(n_classes), share = m / (2.0 * kShareUnit);
@@ -40,7 +38,7 @@ void block(const Blocks& b, Measure measure, const Totals& totals, const Rows<T>
     const std::int64_t n = stop - start;
     float mean[kFloats];
     b.scale(totals.total + start * rows.n_classes, n * rows.n_classes, static_cast<float>(1.0 / kShareUnit), mean);
-    (measure == Measure::margin ? b.margin : b.entropy)(mean, n, rows.n_classes, Ahead{}, out);
+    (measure == Measure::margin ? b.margin : b.entropy)(mean, n, rows.n_classes, out);
     int some = 0;
     for (std::int64_t i = 0; i < n; ++i) some |= totals.odd[start + i] != 0;
     if (some == 0 && !b.any_above_f32(out, n, 1e30f)) return;
@@ -57,7 +55,7 @@ template <class T>
 void replace_share(const Totals& totals, T* held, const T* rows, bool first, double factor, std::int64_t n_classes,
                    std::int64_t start, std::int64_t stop) noexcept {
     const Blocks& b = blocks();
-    const std::int64_t step = block_tracks(n_classes);
+    const std::int64_t step = tracks_per_block(n_classes);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop, at = low * n_classes;
         const std::int64_t size = (high - low) * n_classes;
@@ -77,7 +75,7 @@ template <class T>
 void state_utility(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight, std::int64_t start,
                    std::int64_t stop, float* out) noexcept {
     const Blocks& b = blocks();
-    const std::int64_t step = block_tracks(rows.n_classes);
+    const std::int64_t step = tracks_per_block(rows.n_classes);
     for (std::int64_t low = start; low < stop; low += step) {
         block(b, measure, totals, rows, weight, low, low + step < stop ? low + step : stop, out + low);
     }
@@ -89,7 +87,7 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
     if (k <= 0) return 0;
     const Blocks& b = blocks();
     const double near = slack(rows.n_members, rows.n_classes);
-    const std::int64_t step = block_tracks(rows.n_classes);
+    const std::int64_t step = tracks_per_block(rows.n_classes);
     float out[kFloats];
     double exact[kMaxClasses];
     Best best(index, score, k);
