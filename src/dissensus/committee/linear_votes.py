@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._backend import resolve
+from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 
@@ -41,7 +42,7 @@ class Stack(NamedTuple):
 
 def is_linear(member: Any) -> bool:
     """True for members that the blocked pass can do."""
-    return type(member) in (GaussianNaiveBayes, LogisticSGD)
+    return type(member) in (GaussianNaiveBayes, CnnHead, LogisticSGD)
 
 
 def stack_members(
@@ -60,7 +61,7 @@ def stack_members(
     columns : sequence
         Per member, where the committee's classes are in its own.
     """
-    softmax = [i for i, member in enumerate(members) if type(member) is GaussianNaiveBayes]
+    softmax = [i for i, member in enumerate(members) if type(member) in (GaussianNaiveBayes, CnnHead)]
     sigmoid = [i for i, member in enumerate(members) if type(member) is LogisticSGD]
     bent, bend, straight, offset = [], [], [], []
     for i in softmax:
