@@ -186,18 +186,32 @@ def test_kernels_equal_their_references(n_classes: int) -> None:
     results = []
     for backend in ("numba", "reference"):
         bent = np.zeros((len(tiles), len(full.bent), TILE), dtype=np.float32)
-        straight = np.zeros((len(tiles), len(full.straight), TILE), dtype=np.float32)
+        bend, straight = np.zeros_like(bent), np.zeros((len(tiles), len(full.straight), TILE), dtype=np.float32)
         hold = resolve("held_scores", backend)
         none = np.zeros((0, 21), dtype=np.float32)
         columns = rng.permutation(len(full.bent)) if backend == "numba" else np.arange(len(full.bent))
         score = np.empty((len(full.bent), TILE), dtype=np.float32)
-        hold(padded, start, tiles, 0, len(tiles), full.bent[columns], full.bend[columns], columns, score, bent)
+        hold(padded, start, tiles, 0, len(tiles), full.bent[columns], none, columns, score, bent)
+        flat = np.zeros_like(full.bend)
+        hold(padded, start, tiles, 0, len(tiles), flat, full.bend[columns], columns, score, bend)
         score = np.empty((len(full.straight), TILE), dtype=np.float32)
         hold(padded, start, tiles, 0, len(tiles), full.straight, none, np.arange(len(full.straight)), score, straight)
         total = np.zeros((6, 30, n_classes))
         n_rows = max(len(full.bent), len(full.straight))
         resolve("held_votes", backend)(
-            bent, straight, small, move, start, tiles, 0, len(tiles), full.offset, 3, *scratch(n_rows, n_classes), total
+            bent,
+            bend,
+            straight,
+            small,
+            move,
+            start,
+            tiles,
+            0,
+            len(tiles),
+            full.offset,
+            3,
+            *scratch(n_rows, n_classes),
+            total,
         )
         results.append(total)
     np.testing.assert_allclose(results[0], results[1], atol=2e-5)

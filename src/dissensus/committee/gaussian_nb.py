@@ -36,8 +36,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     prior_smoothing : float
         Pseudo-weight given to every class when priors are formed. With 0 a class never seen has probability 0.
     memory : float
-        How many times ``n0`` pre-training weighs when answers are merged (see :meth:`rehearse`): means and variances of
-        many features need more to hold on to than a linear model does. Chosen on real listeners.
+        How many times ``n0`` pre-training weighs when answers are merged (see :meth:`rehearse`). Chosen on real listeners.
 
     Attributes
     ----------
@@ -59,7 +58,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     #: Sufficient statistics cost so little that every window of an answer is used.
     rehearses_every_window = True
 
-    def __init__(self, *, var_smoothing: float = 1e-9, prior_smoothing: float = 0.0, memory: float = 3.0) -> None:
+    def __init__(self, *, var_smoothing: float = 1e-9, prior_smoothing: float = 0.0, memory: float = 2.0) -> None:
         self.var_smoothing = var_smoothing
         self.prior_smoothing = prior_smoothing
         self.memory = memory
@@ -143,9 +142,12 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         rehearsal: Rehearsal | None,
         n0: float,
     ) -> GaussianNaiveBayes:
-        """A copy that has merged the answers with its memory scaled to ``memory * n0`` tracks (see ``member.Rehearsing``).
+        """A copy whose priors and means have moved towards the answers (see ``member.Rehearsing``).
 
-        Sufficient statistics remember the whole pre-training set, so nothing has to be drawn from the rehearsal buffer.
+        Its memory is first scaled to ``memory * n0`` tracks. Sufficient statistics remember the whole pre-training set, so
+        nothing has to be drawn from the rehearsal buffer. Variances stay as they were pre-trained: those of a few dozen
+        answers are mostly noise, and on real listeners merging them costs more than it brings. A member that was never
+        pre-trained learns its variances too.
         """
         return self.rehearse_together([self], X, y, weight, rehearsal=rehearsal, n0=n0)[0]
 
@@ -167,6 +169,8 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
             if rehearsal is not None:
                 new.class_count_ = member.class_count_ * (member.memory * n0 / member.class_count_.sum())
             new._merge(*moments)
+            if rehearsal is not None:
+                new.var_ = member.var_
             taught.append(new)
         return taught
 

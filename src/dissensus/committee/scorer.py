@@ -35,7 +35,7 @@ class TrackScorer:
 
     Results depend on the pool and the committee asked about alone, never on which committees were asked about before; they
     equal :meth:`Committee.predict_proba` to about 1e-6. Memory: four bytes per feature and window, and four per window for
-    every class of every linear member and for each of the ``rank`` dimensions of a listener's space.
+    every class of every member (eight for naive Bayes) and for each of the ``rank`` dimensions of a listener's space.
 
     Several host threads may ask; they take turns.
 
@@ -79,7 +79,7 @@ class TrackScorer:
         """Memory that a pool of this many windows takes, to within a few per cent."""
         linear = sum(is_linear(member) for member in committee.members)
         others = committee.n_members - linear
-        per_window = committee.n_features_in_ + (linear + others) * len(committee.classes_) + 32
+        per_window = committee.n_features_in_ + (2 * linear + others) * len(committee.classes_) + 32
         return 4 * n_windows * per_window
 
     def _prepare_linear(self) -> None:
@@ -94,10 +94,10 @@ class TrackScorer:
         self._small = np.ascontiguousarray(self._padded @ self._axes.astype(np.float32))
         self._bent = np.zeros((len(self._tiles), len(usual.bent), TILE), dtype=np.float32)
         self._straight = np.zeros((len(self._tiles), len(usual.straight), TILE), dtype=np.float32)
-        self._held_bent = (usual.bent, usual.bend)
-        none = np.zeros((0, width), dtype=np.float32)
-        self._hold(usual.bent, usual.bend, np.arange(len(usual.bent)), self._bent)
-        self._hold(usual.straight, none, np.arange(len(usual.straight)), self._straight)
+        self._bend = np.zeros_like(self._bent)
+        self._held = (np.full_like(usual.bent, np.nan), np.full_like(usual.bend, np.nan))
+        self._renew(usual)
+        self._hold(usual.straight, None, np.arange(len(usual.straight)), self._straight)
 
     def _stack(self, committee: Committee) -> Stack:
         return stack_members(committee.members, committee.member_columns, base=committee.base.members)
@@ -105,7 +105,7 @@ class TrackScorer:
     def _hold(
         self,
         linear: NDArray[np.float32],
-        quadratic: NDArray[np.float32],
+        quadratic: NDArray[np.float32] | None,
         column: NDArray[np.int64],
         held: NDArray[np.float32],
     ) -> None:
@@ -113,11 +113,12 @@ class TrackScorer:
         if len(column) == 0:
             return
         kernel = resolve("held_scores", self._backend)
+        squares = np.zeros((0, linear.shape[1]), dtype=np.float32) if quadratic is None else quadratic
 
         def task(first: int, last: int) -> None:
             score, _, _ = scratch(len(linear), 1)
             begin, end = self._cuts[first], self._cuts[last]
-            kernel(self._padded, self._start, self._tiles, begin, end, linear, quadratic, column, score, held)
+            kernel(self._padded, self._start, self._tiles, begin, end, linear, squares, column, score, held)
 
         run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
 
@@ -152,13 +153,19 @@ class TrackScorer:
                 proba = committee.in_order(m, self._other_proba(m, member))
                 out[m] = np.add.reduceat(proba, self._start[:-1], axis=0, dtype=np.float64) / self._count
 
+    def _renew(self, stack: Stack) -> None:
+        """Score anew what changed of the naive Bayes members: classes that were told, squares only where variances moved."""
+        for i, (weight, held) in enumerate(((stack.bent, self._bent), (stack.bend, self._bend))):
+            column = np.flatnonzero((weight != self._held[i]).any(axis=1))
+            rows = weight[np.concatenate([column, np.repeat(column[:1], -len(column) % 4)])]
+            if i == 0:
+                self._hold(rows, None, column, held)
+            else:
+                self._hold(np.zeros_like(rows), rows, column, held)
+        self._held = (stack.bent, stack.bend)
+
     def _linear_sums(self, committee: Committee, stack: Stack) -> NDArray[np.float64]:
-        changed = (stack.bent != self._held_bent[0]).any(axis=1) | (stack.bend != self._held_bent[1]).any(axis=1)
-        column = np.flatnonzero(changed)
-        if len(column):
-            rows = np.concatenate([column, np.repeat(column[:1], -len(column) % 4)])
-            self._hold(stack.bent[rows], stack.bend[rows], column, self._bent)
-            self._held_bent = (stack.bent, stack.bend)
+        self._renew(stack)
         move, straight = self._move(committee, stack)
         sums = np.zeros((len(stack.member), self.n_tracks, stack.offset.shape[1]))
         kernel = resolve("held_votes", self._backend)
@@ -166,8 +173,9 @@ class TrackScorer:
 
         def task(first: int, last: int) -> None:
             kernel(
-                self._bent, straight, self._small, move, self._start, self._tiles, self._cuts[first], self._cuts[last],
-                stack.offset, stack.n_softmax, *scratch(n_rows, stack.offset.shape[1]), sums,
+                self._bent, self._bend, straight, self._small, move, self._start, self._tiles,
+                self._cuts[first], self._cuts[last], stack.offset, stack.n_softmax,
+                *scratch(n_rows, stack.offset.shape[1]), sums,
             )  # fmt: skip
 
         run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
@@ -198,8 +206,7 @@ class TrackScorer:
             move[: len(inside)] = inside
             return move, self._straight
         scores = np.zeros_like(self._straight)
-        none = np.zeros((0, self._padded.shape[1]), dtype=np.float32)
-        self._hold(stack.straight, none, np.arange(len(stack.straight)), scores)
+        self._hold(stack.straight, None, np.arange(len(stack.straight)), scores)
         return move, scores
 
     def _other_proba(self, m: int, member: Any) -> NDArray[Any]:

@@ -291,12 +291,12 @@ def held_scores(X, start, tiles, begin, end, linear, quadratic, column, score, h
 
 
 @kernel
-def held_votes(bent, straight, Z, move, start, tiles, begin, end, offset, n_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
+def held_votes(bent, bend, straight, Z, move, start, tiles, begin, end, offset, n_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
     """As linear_votes, from scores that are held and a move of the sigmoid members' weights in a small space.
 
-    bent f4 (n,Lq,T) scores of the softmax members, C rows each; straight f4 (n,Ll,T) scores of the sigmoid members; Z f4
-    (R,r) the rows of X in the small space; move f4 (Kl,r), Kl a multiple of 4; score f4 (K,T) scratch with K at least
-    ``n_softmax * C`` and Kl; everything else as in linear_votes.
+    bent and bend f4 (n,Lq,T) linear and quadratic parts of the softmax members' scores, C rows each; straight f4 (n,Ll,T)
+    scores of the sigmoid members; Z f4 (R,r) the rows of X in the small space; move f4 (Kl,r), Kl a multiple of 4; score f4
+    (K,T) scratch with K at least ``n_softmax * C`` and Kl; everything else as in linear_votes.
     """
     n_members, n_classes = offset.shape
     n_sigmoid = n_members - n_softmax
@@ -308,7 +308,9 @@ def held_votes(bent, straight, Z, move, start, tiles, begin, end, offset, n_soft
         row, first, n_tracks = tiles[j, 0], tiles[j, 1], tiles[j, 2]
         used = min(start[first + n_tracks] - row, width)
         if n_softmax > 0:
-            score[:n] = bent[j, :n]
+            for k in range(n):
+                for t in range(used):
+                    score[k, t] = bent[j, k, t] + bend[j, k, t]
             _votes(
                 softmax_part, offset[:n_softmax], True, start, row, used, first, n_tracks, sums[:n_softmax], work, power
             )

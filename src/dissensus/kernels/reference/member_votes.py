@@ -110,6 +110,7 @@ def held_scores(
 
 def held_votes(
     bent: NDArray[np.float32],
+    bend: NDArray[np.float32],
     straight: NDArray[np.float32],
     Z: NDArray[np.float32],
     move: NDArray[np.float32],
@@ -131,5 +132,6 @@ def held_votes(
         rows = _rows(Z, start, tiles[j], score.shape[1])
         n = (n_members - n_softmax) * n_classes
         plain = straight[j, :n, : len(rows)].astype(np.float64) + (move.astype(np.float64) @ rows.T)[:n]
-        full = np.concatenate([bent[j, : n_softmax * n_classes, : len(rows)].astype(np.float64), plain])
+        curved = bent[j].astype(np.float64) + bend[j]
+        full = np.concatenate([curved[: n_softmax * n_classes, : len(rows)], plain])
         _votes(full.reshape(n_members, n_classes, len(rows)), offset, n_softmax, start, tiles[j], sums)
