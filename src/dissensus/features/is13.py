@@ -77,7 +77,7 @@ def _rate(sr: int) -> int:
 
 
 def _raw(x: NDArray[np.float32], plan: IS13Plan, n_threads: int, backend: str) -> tuple[NDArray[np.float32], int]:
-    """The 65 descriptors as they are, and how many of the rows are whole; up to three more lend their spectra to deltas."""
+    """The 65 descriptors before smoothing, and how many rows of them count; up to two more lend their spectra to deltas."""
     n_frames = (len(x) - len(plan.long_window)) // plan.hop + 1
     n_rows = min((len(x) - len(plan.short_window)) // plan.hop + 1, n_frames + 3)
     x = np.concatenate([x, np.zeros(2 * len(plan.left), dtype=np.float32)])  # transforms are longer than frames
@@ -103,7 +103,7 @@ def _raw(x: NDArray[np.float32], plan: IS13Plan, n_threads: int, backend: str) -
     out[n_frames:, :6], out[n_frames:, 9] = out[n_frames - 1, :6], out[n_frames - 1, 9]
     out[:, 6:8], out[:, 8], out[:, 10:36] = auditory[:, :2], spectrum[:, 26], auditory[:, 2:28]
     out[:, 36:51], out[:, 51:] = spectrum[:, 27:], auditory[:, 28:]
-    return out, n_frames
+    return out, n_frames + 1
 
 
 def is13_descriptors(
@@ -130,7 +130,7 @@ def is13_descriptors(
     -------
     (n_frames, 130) ndarray of float32
         Columns named by :data:`IS13_DESCRIPTORS`; frame ``t`` starts at sample ``t * hop``, where ``hop`` is 10 ms rounded
-        to samples.
+        to samples. There is one row more than whole 60 ms frames, as in openSMILE's files: it repeats the last voicing.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def is13_descriptors(
     >>> tone = np.sin(2 * np.pi * 220 * np.arange(16000) / 16000)
     >>> rows = is13_descriptors(tone, 16000)
     >>> rows.shape
-    (95, 130)
+    (96, 130)
     >>> round(float(rows[40, IS13_DESCRIPTORS.index("F0final_sma")]))
     220
     """

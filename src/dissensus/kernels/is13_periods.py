@@ -73,7 +73,7 @@ def is13_periods(signal, pitch, rate, hop, length, search, out):  # type: ignore
     scores, mean = np.empty(length), np.empty(length)
     starts = np.empty(length, dtype=np.int64)
     at, voiced = 0, False
-    last_period, last_change = -1.0, -1.0
+    last_period, last_change = 0.0, 0.0
     jitter, difference, shimmer, ratio = 0.0, 0.0, 0.0, -100.0
     for t in range(pitch.shape[0]):
         if not pitch[t] > 0.0:
@@ -82,7 +82,7 @@ def is13_periods(signal, pitch, rate, hop, length, search, out):  # type: ignore
             continue
         if not voiced:
             voiced, at = True, t * hop
-            last_period, last_change = -1.0, -1.0
+            last_period, last_change = 0.0, 0.0
             jitter, difference, shimmer, ratio = 0.0, 0.0, 0.0, -100.0
         period = rate / np.float64(pitch[t])
         low, high = max(int(period * (1.0 - search)), 2), int(period * (1.0 + search))
@@ -116,20 +116,26 @@ def is13_periods(signal, pitch, rate, hop, length, search, out):  # type: ignore
                     change = 0.0 if change < 1e-9 * exact else change  # the same stretch, compared again
                     changes += change
                     n_changes += 1
-                    if last_change >= 0.0:
+                    if last_change > 0.0:
                         second += abs(change - last_change)
                         n_second += 1
                     last_change = change
                 last_period = exact
-            if at + lag > (t + 1) * hop:
+            if at + lag >= (t + 1) * hop - 1:
                 break
             at += lag
+        out[t, 0], out[t, 1] = jitter, difference
         if accepted > 0:
             average = periods / accepted
-            jitter = changes / n_changes / average if n_changes > 0 else 0.0
-            difference = second / n_second / average if n_second > 0 else 0.0
+            out[t, 0], out[t, 1] = 0.0, 0.0
+            if n_changes > 0:
+                jitter = min(changes / n_changes / average, 1.0)
+                out[t, 0] = jitter
+            if n_second > 0:
+                difference = min(second / n_second / average, 1.0)
+                out[t, 1] = difference
             shimmer = steps / spans if spans > 0.0 else 0.0
         if count > 0:
             harmonic, noise = _noise(signal, starts, count + 1, shortest, mean)
             ratio = 10.0 * math.log10(max(harmonic, 1e-30) / max(noise, 1e-10 * harmonic, 1e-30))
-        out[t, 0], out[t, 1], out[t, 2], out[t, 3] = jitter, difference, shimmer, max(ratio, -100.0)
+        out[t, 2], out[t, 3] = shimmer, max(ratio, -100.0)

@@ -56,14 +56,14 @@ def is13_periods(
     at, voiced = 0, False
     lags: list[float] = []
     changes: list[float] = []
-    values = (0.0, 0.0, 0.0, -100.0)
+    held = [0.0, 0.0, 0.0, -100.0]
     for t in range(len(pitch)):
         if not pitch[t] > 0.0:
             voiced = False
             out[t] = (0.0, 0.0, 0.0, -100.0)
             continue
         if not voiced:
-            at, voiced, lags, changes, values = t * hop, True, [], [], (0.0, 0.0, 0.0, -100.0)
+            at, voiced, lags, changes, held = t * hop, True, [], [], [0.0, 0.0, 0.0, -100.0]
         expected = rate / float(pitch[t])
         need = 2 * int(expected * (1.0 + search)) + 4
         limit = min(max((t + 1) * hop, at + need), t * hop + length)
@@ -82,19 +82,22 @@ def is13_periods(
                 if lags:
                     change = abs(exact - lags[-1])
                     steps.append(0.0 if change < 1e-9 * exact else change)  # the same stretch, compared again
-                    if changes:
+                    if changes and changes[-1] > 0.0:
                         bends.append(abs(steps[-1] - changes[-1]))
                     changes.append(steps[-1])
                 lags.append(exact)
-            if at + lag > (t + 1) * hop:
+            if at + lag >= (t + 1) * hop - 1:
                 break
             at += lag
+        out[t, :2] = held[:2]
         if new:
             average = float(np.mean(new))
-            jitter = float(np.mean(steps)) / average if steps else 0.0
-            bend = float(np.mean(bends)) / average if bends else 0.0
-            shimmer = float(np.sum(jumps) / np.sum(spans)) if np.sum(spans) > 0.0 else 0.0
-            values = (jitter, bend, shimmer, values[3])
+            out[t, :2] = 0.0
+            if steps:
+                out[t, 0] = held[0] = min(float(np.mean(steps)) / average, 1.0)
+            if bends:
+                out[t, 1] = held[1] = min(float(np.mean(bends)) / average, 1.0)
+            held[2] = float(np.sum(jumps) / np.sum(spans)) if np.sum(spans) > 0.0 else 0.0
         if starts:
-            values = (*values[:3], _ratio(x, [*starts, starts[-1] + whole[-1]], min(whole)))
-        out[t] = values
+            held[3] = _ratio(x, [*starts, starts[-1] + whole[-1]], min(whole))
+        out[t, 2:] = held[2:]
