@@ -13,7 +13,7 @@ from dissensus.errors import LabelError, ParameterError
 from dissensus.personalisation.crowd_gp import ExactPosterior
 from dissensus.personalisation.crowd_inducing import InducingPosterior, pivoted_features
 
-__all__ = ["SOURCES", "CrowdBelief", "CrowdPrior", "CrowdSettings", "rbf_kernel"]
+__all__ = ["SOURCES", "CrowdBelief", "CrowdPrior", "CrowdSettings", "floored", "rbf_kernel"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -238,12 +238,12 @@ class CrowdPrior:
         proba = frequency + effect[: self.n_tracks, :-1] - effect[: self.n_tracks, -1:] * frequency
         n_raters = np.bincount(self.track[kept], minlength=self.n_tracks).astype(np.int64)
         source = np.where(n_raters > 0, 0, 2)
-        proba = _floored(proba, self.settings.floor)
+        proba = floored(proba, self.settings.floor)
         weak = (n_raters == 0) & (self.weak_label >= 0)
         if weak.any() and self.settings.weak_strength > 0:
             source[weak] = 3
             proba[np.flatnonzero(weak), self.weak_label[weak]] *= (0.85 / 0.05) ** self.settings.weak_strength
-            proba[weak] = _floored(proba[weak] / proba[weak].sum(axis=1, keepdims=True), self.settings.floor)
+            proba[weak] = floored(proba[weak] / proba[weak].sum(axis=1, keepdims=True), self.settings.floor)
         self._count_where_many(proba, source, n_raters, kept, np.broadcast_to(np.asarray(instrument), (self.n_tracks,)))
         return CrowdBelief(proba, n_raters, source.astype(np.int64), frequency)
 
@@ -263,7 +263,7 @@ class CrowdPrior:
             here = rows[instrument[rows] == value]
             labels = self.label[kept[self.instrument[kept] == value]]
             pseudo = 2.0 * _frequencies(labels, self.n_classes)
-            proba[here] = _floored((votes[here] + pseudo) / (total[here] + 2.0), self.settings.floor)
+            proba[here] = floored((votes[here] + pseudo) / (total[here] + 2.0), self.settings.floor)
         source[rows] = 1
 
     def update(self, track: int, listener: int, label: int, *, instrument: int = 0) -> CrowdPrior:
@@ -321,7 +321,7 @@ def _frequencies(label: Ints, n_classes: int) -> Floats:
     return share
 
 
-def _floored(proba: Floats, floor: float) -> Floats:
+def floored(proba: Floats, floor: float) -> Floats:
     """Clip from below and rescale rows to sum to 1."""
     clipped = np.maximum(proba, floor)
     clipped /= clipped.sum(axis=1, keepdims=True)

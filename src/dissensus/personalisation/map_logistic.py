@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus.personalisation.residual import softmax
+
 __all__ = ["centred_log", "fit_map_logistic", "map_predict"]
 
 Floats = NDArray[np.float64]
@@ -17,16 +19,9 @@ def centred_log(proba: Floats) -> Floats:
     return centred
 
 
-def _softmax(scores: Floats) -> Floats:
-    scores = scores - scores.max(axis=-1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
-    return scores
-
-
 def map_predict(inputs: Floats, weight: Floats) -> Floats:
     """Probabilities of ``inputs`` ``(..., n, n_inputs)`` under ``weight`` ``(..., n_inputs + 1, n_classes)``, bias last."""
-    return _softmax(inputs @ weight[..., :-1, :] + weight[..., -1:, :])
+    return softmax(inputs @ weight[..., :-1, :] + weight[..., -1:, :])
 
 
 def fit_map_logistic(
@@ -76,7 +71,7 @@ def fit_map_logistic(
     for _ in range(max_iter):
         scores, value = _descend(design, label, sample_weight, prior_mean, penalty, weight, step, value)
         weight = weight - step
-        proba = _softmax(scores)
+        proba = softmax(scores)
         residual = sample_weight[:, :, None] * (proba - onehot)
         gradient = design.T @ residual + penalty[:, None] * (weight - prior_mean)
         curve = sample_weight[:, :, None, None] * (

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.crowd_prior import CrowdBelief
+from dissensus.personalisation.crowd_prior import CrowdBelief, floored
 from dissensus.personalisation.decision import EXPONENT, decide
 from dissensus.personalisation.map_logistic import centred_log, fit_map_logistic, map_predict
 from dissensus.personalisation.personal_kernel import PersonalKernel
@@ -130,7 +130,7 @@ class PersonalModel:
             share = 0.5 if prior.model == "geometric" else 1.0
             if prior.model != "map":
                 self._residual = fit_residual_gp(kernel, proba, self.label)
-                shifted = _floored(loo_residual_gp(kernel, proba, self.label))
+                shifted = floored(loo_residual_gp(kernel, proba, self.label), _FLOOR)
                 held_out += share * (np.log(shifted) - log_proba)
             if prior.model != "residual":
                 self._map, folded = self._fit_map(proba)
@@ -156,7 +156,9 @@ class PersonalModel:
         shift, log_proba = np.zeros_like(proba), self.log_prior
         share = 0.5 if self._residual is not None and self._map is not None else 1.0
         if self._residual is not None:
-            shift += share * (np.log(_floored(proba + self.prior.kernel.apply(self.track, self._residual))) - log_proba)
+            shift += share * (
+                np.log(floored(proba + self.prior.kernel.apply(self.track, self._residual), _FLOOR)) - log_proba
+            )
         if self._map is not None:
             shift += share * (np.log(map_predict(centred_log(proba), self._map)) - log_proba)
         return shift
@@ -248,12 +250,6 @@ class PersonalModel:
     def without(self, track: int) -> PersonalModel:
         """The model had this track never been answered."""
         return PersonalModel(self.prior, {t: c for t, c in self.answers.items() if t != track})
-
-
-def _floored(proba: Floats) -> Floats:
-    clipped = np.maximum(proba, _FLOOR)
-    clipped /= clipped.sum(axis=1, keepdims=True)
-    return clipped
 
 
 def _folds(track: Ints) -> Ints:

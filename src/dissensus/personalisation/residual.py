@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LogisticFit", "fit_logistic_gp", "fit_residual_gp", "loo_residual_gp", "softmax"]
+__all__ = ["LogisticFit", "fit_logistic_gp", "fit_residual_gp", "loo_logistic_gp", "loo_residual_gp", "softmax"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
