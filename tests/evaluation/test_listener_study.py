@@ -24,6 +24,7 @@ from dissensus.evaluation.listener_study import (
     run_listener_study,
     track_info,
 )
+from dissensus.evaluation.listener_values import run_values_study, values_rows
 from dissensus.features.pool import Pool
 from dissensus.personalisation.listener_model import ListenerModel
 
@@ -145,6 +146,26 @@ def test_the_report_says_what_was_reached(personal: ListenerScores, tmp_path: Pa
     worse = ListenerScores(personal.listeners, {**personal.table, "personal": personal.table["permuted"]})
     said = {row.what: row.reached for row in study_rows(worse, bars="trompa", few=8)}
     assert said["personal − prior, NLL"] is False
+
+
+def test_scale_use_is_found_in_continuous_ratings() -> None:
+    dataset = listeners(personal=0.0)
+    said = dataset.annotations
+    rng = np.random.default_rng(0)
+    offset = {who: rng.normal() for who in np.unique(said.listener_id).tolist()}
+    truth = 5 + 1.5 * dataset.pool.X[dataset.pool.index_of(said.track_id.tolist()), 0]
+    rating = truth + [offset[who] for who in said.listener_id.tolist()] + rng.normal(size=len(said))
+    asked = np.where(np.arange(len(said)) % 10 == 0, np.nan, rating)
+    rated = replace(dataset, annotations=replace(said, extra={"arousal": asked}))
+    scores = run_values_study(rated, ("arousal",), middle=5.0, repeats=2, min_tracks=30)
+    error = {name: values[:, 0, 0] for name, values in scores.items()}
+    assert (error["all"] < error["crowd"]).mean() > 0.6
+    assert error["all"].mean() < error["few"].mean() < error["crowd"].mean() - 0.05
+    rows = values_rows(scores, ("arousal",))
+    assert len(rows) == 4
+    assert "all ratings, RMSE, 10 listeners" in rows[2].what
+    with pytest.raises(ParameterError, match="no listener rated 500"):
+        run_values_study(rated, ("arousal",), middle=5.0, min_tracks=500)
 
 
 def test_without_enough_labels_it_says_so() -> None:

@@ -56,6 +56,7 @@ def register(app: typer.Typer) -> None:
         from dissensus.evaluation.listener_asking import run_asking_study
         from dissensus.evaluation.listener_report import asking_rows, calibration_rows, study_rows, write_report
         from dissensus.evaluation.listener_study import ListenerPlan, run_listener_study
+        from dissensus.evaluation.listener_values import run_values_study, values_rows
 
         set_threads(1)  # thousands of small matrices: more threads only wait for each other
         began = time.perf_counter()
@@ -74,6 +75,9 @@ def register(app: typer.Typer) -> None:
         bars = dataset.value if min_tracks >= 80 else ""
         scores = run_listener_study(loaded, plan, say=say)
         rows = study_rows(scores, bars=bars) + calibration_rows(scores)
+        if dataset is StudyData.soundtracks:
+            scales = ("energy", "valence")
+            rows += values_rows(run_values_study(loaded, scales, middle=5.0, repeats=repeats, seed=seed), scales)
         curves = None
         if asking:
             names = tuple(name.strip() for name in strategies.split(",") if name.strip())
