@@ -1,0 +1,232 @@
+"""The query core beside its peers: 20 members, 4 classes, up to five million tracks.
+
+One thread unless a name says two; the ceiling is the time numpy takes to read the same bytes in the same session.
+
+    pytest benchmarks/test_bench_query.py --benchmark-enable --benchmark-only -s
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+import workloads
+from dissensus.strategies import ConsensusState, consensus_entropy, margin, mean_kl, query_top, select_top, vote_entropy
+
+MILLION = 1_000_000
+
+
+def timed(benchmark: Any, call: Callable[[], Any], *, rounds: int) -> None:
+    with threadpool_limits(1):
+        benchmark.pedantic(call, rounds=rounds, warmup_rounds=1 if rounds > 1 else 0)
+
+
+def rounds_for(n_tracks: int, slow: bool) -> int:
+    if slow:
+        return {10_000: 20, MILLION: 3}.get(n_tracks, 1)
+    return {10_000: 300, MILLION: 30}.get(n_tracks, 8)
+
+
+@pytest.mark.parametrize("n_tracks", [10_000, MILLION, 5 * MILLION])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "numpy + scipy",
+        "modAL's formula",
+        "torch",
+        "reading the bytes (ceiling)",
+        "dissensus",
+        "dissensus, 2 threads",
+        "dissensus, numba",
+    ],
+)
+def test_consensus_entropy_and_the_best_ten(benchmark: Any, n_tracks: int, who: str) -> None:
+    benchmark.group = f"consensus entropy, best 10|20x{n_tracks}x4 float32"
+    proba = workloads.committee(n_tracks)
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy + scipy": lambda: workloads.numpy_scipy(proba),
+        "modAL's formula": lambda: workloads.modal_formula(proba),
+        "reading the bytes (ceiling)": lambda: workloads.read_all(proba),
+        "dissensus": lambda: query_top(proba, 10).index,
+        "dissensus, 2 threads": lambda: query_top(proba, 10, n_threads=2).index,
+        "dissensus, numba": lambda: query_top(proba, 10, backend="numba").index,
+    }
+    if who == "torch":
+        torch = pytest.importorskip("torch")
+        tensor = torch.from_numpy(proba.view())
+        torch.set_num_threads(1)
+        timed(benchmark, lambda: workloads.torch_query(tensor), rounds=rounds_for(n_tracks, slow=True))
+        return
+    if who.startswith("dissensus"):
+        part = proba[:, :10_000]
+        expected = workloads.best(workloads.entropy(part.astype(float).mean(axis=0), axis=1))
+        np.testing.assert_array_equal(query_top(part, 10).index, expected)
+        np.testing.assert_array_equal(calls[who](), query_top(proba, 10, n_threads=2).index)
+    timed(benchmark, calls[who], rounds=rounds_for(n_tracks, slow=who in ("numpy + scipy", "modAL's formula")))
+    benchmark.extra_info["gigabytes_per_second"] = proba.nbytes / benchmark.stats.stats.min / 1e9
+
+
+@pytest.mark.parametrize("n_tracks", [10_000, MILLION])
+@pytest.mark.parametrize(
+    "who", ["numpy + scipy", "scikit-activeml", "dissensus", "dissensus, 2 threads", "dissensus, numba"]
+)
+def test_mean_kl(benchmark: Any, n_tracks: int, who: str) -> None:
+    benchmark.group = f"mean KL|20x{n_tracks}x4 float32"
+    proba = workloads.committee(n_tracks)
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy + scipy": lambda: workloads.numpy_kl(proba),
+        "dissensus": lambda: mean_kl(proba),
+        "dissensus, 2 threads": lambda: mean_kl(proba, n_threads=2),
+        "dissensus, numba": lambda: mean_kl(proba, backend="numba"),
+    }
+    if who == "scikit-activeml":
+        pool = pytest.importorskip("skactiveml.pool")
+        calls[who] = lambda: pool.average_kl_divergence(proba)
+    np.testing.assert_allclose(calls[who](), mean_kl(proba), atol=1e-5)
+    timed(benchmark, calls[who], rounds=rounds_for(n_tracks, slow=not who.startswith("dissensus")))
+
+
+@pytest.mark.parametrize("n_tracks", [10_000, MILLION])
+@pytest.mark.parametrize("who", ["numpy", "dissensus", "dissensus, numba"])
+def test_margin(benchmark: Any, n_tracks: int, who: str) -> None:
+    benchmark.group = f"margin|20x{n_tracks}x4 float32"
+    proba = workloads.committee(n_tracks)
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy": lambda: workloads.numpy_margin(proba),
+        "dissensus": lambda: margin(proba),
+        "dissensus, numba": lambda: margin(proba, backend="numba"),
+    }
+    np.testing.assert_allclose(calls[who](), margin(proba), atol=1e-5)
+    timed(benchmark, calls[who], rounds=rounds_for(n_tracks, slow=who == "numpy"))
+
+
+@pytest.mark.parametrize("n_tracks", [10_000, MILLION, 5 * MILLION])
+@pytest.mark.parametrize("who", ["numpy", "scikit-activeml", "dissensus", "dissensus, 2 threads", "dissensus, numba"])
+def test_vote_entropy(benchmark: Any, n_tracks: int, who: str) -> None:
+    benchmark.group = f"vote entropy|20x{n_tracks} uint8"
+    votes = workloads.votes(n_tracks)
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy": lambda: workloads.numpy_votes(votes),
+        "dissensus": lambda: vote_entropy(votes, n_classes=4),
+        "dissensus, 2 threads": lambda: vote_entropy(votes, n_classes=4, n_threads=2),
+        "dissensus, numba": lambda: vote_entropy(votes, n_classes=4, backend="numba"),
+    }
+    if who == "scikit-activeml":
+        pool = pytest.importorskip("skactiveml.pool")
+        by_track = np.ascontiguousarray(votes.T)  # its layout
+        calls[who] = lambda: pool.vote_entropy(by_track, classes=np.arange(4))
+    else:
+        np.testing.assert_allclose(calls[who](), vote_entropy(votes, n_classes=4), atol=1e-6)
+    timed(benchmark, calls[who], rounds=rounds_for(n_tracks, slow=not who.startswith("dissensus")))
+
+
+@pytest.mark.parametrize("who", ["numpy, stable sort", "numpy, partition", "dissensus", "dissensus, numba"])
+def test_select_top(benchmark: Any, who: str) -> None:
+    benchmark.group = f"best 10 of a utility|{MILLION} float32"
+    utility = consensus_entropy(workloads.committee(MILLION))
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy, stable sort": lambda: workloads.best(utility),
+        "numpy, partition": lambda: np.argpartition(-utility, 10)[:10],
+        "dissensus": lambda: select_top(utility, 10),
+        "dissensus, numba": lambda: select_top(utility, 10, backend="numba"),
+    }
+    assert set(calls[who]().tolist()) == set(workloads.best(utility).tolist())
+    timed(benchmark, calls[who], rounds=20)
+
+
+@pytest.mark.parametrize("who", ["full pass", "dissensus", "dissensus, update and query"])
+def test_rank_again_after_one_member_changed(benchmark: Any, who: str) -> None:
+    benchmark.group = f"rank again after one member changed|20x{MILLION}x4 float32"
+    proba = workloads.committee(MILLION)
+    state = ConsensusState(proba)
+    changed = iter(range(10**9))
+
+    def update() -> None:
+        state.update(3, proba[next(changed) % 20])
+
+    def update_and_query() -> None:
+        update()
+        state.query(10)
+
+    update()
+    state.update(3, proba[3])
+    np.testing.assert_array_equal(state.query(10).index, query_top(proba, 10).index)
+    if who == "full pass":
+        timed(benchmark, lambda: query_top(proba, 10), rounds=30)
+    elif who == "dissensus":
+        with threadpool_limits(1):
+            benchmark.pedantic(lambda: state.query(10), setup=update, rounds=100)
+        benchmark.extra_info["p99_ms"] = float(np.percentile(benchmark.stats.stats.data, 99)) * 1e3
+    else:
+        timed(benchmark, update_and_query, rounds=50)
+
+
+FIRST = """
+import numpy as np, time
+p = np.random.default_rng(0).dirichlet(np.ones(4), (20, 10_000)).astype("f4")
+import dissensus
+start = time.perf_counter()
+from dissensus.strategies import query_top
+query_top(p, 10, backend={backend!r})
+print(time.perf_counter() - start)
+"""
+
+
+@pytest.mark.parametrize("who", ["dissensus, numba", "dissensus"])
+def test_first_query_of_a_new_process(benchmark: Any, who: str) -> None:
+    """After ``import dissensus``, with nothing compiled on disk."""
+    benchmark.group = "first query of a new process|20x10000x4 float32"
+    code = FIRST.format(backend="native" if who == "dissensus" else "numba")
+    seconds = []
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as empty:
+            environment = {**os.environ, "NUMBA_CACHE_DIR": empty}
+            done = subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            )
+        seconds.append(float(done.stdout))
+
+    benchmark.pedantic(run, rounds=5 if who == "dissensus" else 2)
+    benchmark.extra_info["seconds"] = min(seconds)
+
+
+CORES = """
+import time, numpy as np, dissensus
+from dissensus.strategies import ConsensusState, query_top
+dissensus.set_threads(1)
+p = np.random.default_rng(0).dirichlet(np.ones(4), (20, 200_000)).astype("f4")
+v = p.argmax(2).astype("u1")
+calls = [lambda: dissensus.consensus_entropy(p, n_threads=None), lambda: dissensus.mean_kl(p, n_threads=None),
+         lambda: dissensus.margin(p, n_threads=None), lambda: query_top(p, 10, n_threads=None),
+         lambda: dissensus.vote_entropy(v, n_classes=4, n_threads=None), lambda: ConsensusState(p).query(10, n_threads=None)]
+worst = 0.0
+for call in calls:
+    own, every = time.thread_time(), time.process_time()
+    for _ in range(10):
+        call()
+    worst = max(worst, (time.process_time() - every) / (time.thread_time() - own))
+print(worst)
+"""
+
+
+def test_one_thread_is_one_core(benchmark: Any) -> None:
+    """CPU time of all threads over that of the calling one, the worst public call, after ``set_threads(1)``."""
+    benchmark.group = "cores in use with set_threads(1)|worst of six calls"
+    cores = []
+
+    def run() -> None:
+        done = subprocess.run([sys.executable, "-c", CORES], capture_output=True, text=True, check=True)
+        cores.append(float(done.stdout))
+
+    benchmark.pedantic(run, rounds=1)
+    benchmark.extra_info["cores"] = max(cores)
+    assert max(cores) < 1.2
