@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from dissensus._backend import capabilities, warmup
     from dissensus._threads import set_threads
     from dissensus.committee import Committee
-    from dissensus.features import IS13_NAMES, Pool, is13, load_audio, log_mel
+    from dissensus.features import IS13_NAMES, Pool, load_audio, log_mel
+    from dissensus.features.is13 import is13
     from dissensus.personalisation import ListenerModel, Session
     from dissensus.strategies import (
         consensus_entropy,
@@ -50,8 +51,8 @@ _HOME: dict[str, str] = {
 }
 
 __all__ = [
-    "Committee",
     "IS13_NAMES",
+    "Committee",
     "ListenerModel",
     "Pool",
     "Session",

@@ -15,9 +15,9 @@ from dissensus.strategies.disagreement import (
     vote_entropy,
 )
 from dissensus.strategies.diverse import select_diverse
-from dissensus.strategies.top import select_top
-from dissensus.strategies.state import ConsensusState
 from dissensus.strategies.selection import Selection
+from dissensus.strategies.state import ConsensusState
+from dissensus.strategies.top import select_top
 
 __all__ = [
     "ConsensusState",
