@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 
 #: Modules of this package; each has ``register(app)``, which adds its verb.
-VERBS = ("demo", "synth", "evaluate", "pretrain", "export", "listener", "extract")
+VERBS = ("demo", "synth", "evaluate", "pretrain", "export", "listener", "extract", "agreement")
 
 DEBUG = {"on": False}
 

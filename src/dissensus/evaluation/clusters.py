@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._threads import thread_budget
 from dissensus._validate import as_float, check_count
 from dissensus.errors import MissingDependencyError, ParameterError
 
@@ -119,7 +120,11 @@ def embed(ratings: ArrayLike, method: str, *, n_components: int = 2, random_stat
     X = zscore(ratings)
     if method == "raw":
         return X
-    return np.asarray(_EMBED[method](X, check_count(n_components, "n_components"), random_state), dtype=np.float64)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=thread_budget()):
+        found = _EMBED[method](X, check_count(n_components, "n_components"), random_state)
+    return np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -211,8 +216,10 @@ def _against(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+    from threadpoolctl import threadpool_limits
 
-    found = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(X) for seed in seeds]
+    with threadpool_limits(limits=thread_budget()):
+        found = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(X) for seed in seeds]
     ari = tuple(float(adjusted_rand_score(labels, clusters)) for clusters in found)
     ami = tuple(float(adjusted_mutual_info_score(labels, clusters)) for clusters in found)
     return ari, ami
