@@ -159,24 +159,33 @@ def _levels(level, mel):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _unsure(power, mel, limit, heard, found):  # type: ignore[no-untyped-def]
-    """Mark lanes where single precision may be off by more than 1e-3 dB: a band 74 dB under the frame's loudest bin."""
-    peak = np.zeros(16, dtype=np.float32)
-    for k in range(power.shape[0] // 16):
-        bins = power[k * 16 : k * 16 + 16]
+def _loudest_bins(power, peak):  # type: ignore[no-untyped-def]
+    """The largest bin of each lane, four bins at a time (their number is one more than a multiple of four)."""
+    for l in range(16):
+        peak[l] = power[l]
+    for k in range(1, power.shape[0] // 16, 4):
+        bins = power[k * 16 : k * 16 + 64]
         for l in range(16):
-            peak[l] = max(peak[l], bins[l])
-    found[:] = 0
-    for m in range(limit.shape[0]):
-        total, part = mel[m * 16 : m * 16 + 16], limit[m]
-        for l in range(16):
-            found[l] |= np.int32((total[l] < peak[l] * part) & (total[l] > heard))
+            a, b, c, d = bins[l], bins[l + 16], bins[l + 32], bins[l + 48]
+            a = a if a > b else b
+            c = c if c > d else d
+            a = a if a > c else c
+            peak[l] = a if a > peak[l] else peak[l]
 
 
 @kernel
 def _lane_into_row(mel, lane, row):  # type: ignore[no-untyped-def]
     for m in range(row.shape[0]):
         row[m] = mel[m * 16 + lane]
+
+
+@kernel
+def _unsure(row, limit, peak, heard):  # type: ignore[no-untyped-def]
+    """Bands where single precision may be off by more than 1e-3 dB: 74 dB under the frame's loudest bin, yet above -80 dB."""
+    n = np.float32(0.0)
+    for m in range(row.shape[0]):
+        n += np.float32(1.0) if (row[m] < limit[m] + peak) & (row[m] > heard) else np.float32(0.0)
+    return n > np.float32(0.0)
 
 
 def _unit(angle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -247,11 +256,12 @@ def _compiled(n_fft: int) -> Callable[..., None]:
     @kernel
     def run(signal, first, hop, single, double, where, band, weight, limit, level, out):  # type: ignore[no-untyped-def]
         n_mels, magnitude, log = band.shape[0], level[0] == 1.0, level[3] != 0.0
-        heard = np.float32(1e-4 if magnitude else 1e-8)
+        scale, shift = level[3], level[4]
+        heard = np.float32(scale * math.log(1e-4 if magnitude else 1e-8) + shift)
         z, power = np.empty(n_fft * 16, np.float32), np.empty((n_half + 1) * 16, np.float32)
         z2, power2 = np.empty(n_fft * 16, np.float64), np.empty((n_half + 1) * 16, np.float64)
         mel, mel2 = np.empty(n_mels * 16, np.float32), np.empty(n_mels * 16, np.float64)
-        starts, found, pending = np.empty(16, np.int64), np.zeros(16, np.int32), np.zeros(16, np.int64)
+        starts, pending, peak = np.empty(16, np.int64), np.zeros(16, np.int64), np.zeros(16, np.float32)
         n_frames, n_pending = out.shape[0], 0
         for frame in range(0, n_frames, 16):
             n_lanes = min(16, n_frames - frame)
@@ -259,11 +269,12 @@ def _compiled(n_fft: int) -> Callable[..., None]:
                 starts[lane] = first + min(frame + lane, n_frames - 1) * hop
             sums(signal, starts, single, where, band, weight, magnitude, (z, power, mel))
             if log:
-                _unsure(power, mel, limit, heard, found)
+                _loudest_bins(power, peak)
                 _levels(level, mel)
             for lane in range(n_lanes):
                 _lane_into_row(mel, lane, out[frame + lane])
-                if found[lane]:
+                loudest = np.float32(scale * math.log(peak[lane]) + shift) if peak[lane] > 0.0 else np.float32(-1e30)
+                if log and _unsure(out[frame + lane], limit, loudest, heard):
                     pending[n_pending] = frame + lane
                     n_pending += 1
                 if n_pending == 16 or (n_pending and frame + lane == n_frames - 1):
@@ -299,4 +310,6 @@ def log_mel_frames(
     ratio = 2.0e-4 if level[0] == 1.0 else 4.0e-8  # -74 dB
     total = np.array([weight[at : at + n].sum() for _, at, n in band], dtype=np.float32)
     single, double = (half.astype(np.float32), turns32, places, real32), (half, turns, places, real)
-    _compiled(n_fft)(signal, first, hop, single, double, where, band, weight, np.float32(ratio) * total, level, out)
+    limit = (level[3] * np.log(np.maximum(total * ratio, 1e-30))).astype(np.float32)
+    limit[total == 0] = -np.inf
+    _compiled(n_fft)(signal, first, hop, single, double, where, band, weight, limit, level, out)
