@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from dissensus.features.is13 import is13
     from dissensus.personalisation import ListenerModel, Session
     from dissensus.strategies import (
+        ConsensusState,
         consensus_entropy,
         human_consensus,
         margin,
         mean_kl,
         mutual_information,
+        query_top,
         select_top,
         vote_entropy,
     )
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 
 _HOME: dict[str, str] = {
     "Committee": "committee",
+    "ConsensusState": "strategies",
     "IS13_NAMES": "features",
     "ListenerModel": "personalisation",
     "Pool": "features",
@@ -44,6 +47,7 @@ _HOME: dict[str, str] = {
     "margin": "strategies",
     "mean_kl": "strategies",
     "mutual_information": "strategies",
+    "query_top": "strategies",
     "select_top": "strategies",
     "set_threads": "_threads",
     "vote_entropy": "strategies",
@@ -53,6 +57,7 @@ _HOME: dict[str, str] = {
 __all__ = [
     "IS13_NAMES",
     "Committee",
+    "ConsensusState",
     "ListenerModel",
     "Pool",
     "Session",
@@ -66,6 +71,7 @@ __all__ = [
     "margin",
     "mean_kl",
     "mutual_information",
+    "query_top",
     "select_top",
     "set_threads",
     "vote_entropy",

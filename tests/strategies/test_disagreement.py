@@ -227,5 +227,5 @@ def test_query_top_refuses_by_name(proba: np.ndarray) -> None:
 
 
 def test_public_names() -> None:
-    for function in (*MEASURES, vote_entropy, select_top):
+    for function in (*MEASURES, vote_entropy, select_top, query_top):
         assert getattr(dissensus, function.__name__) is function
