@@ -37,15 +37,17 @@ def test_kernel_equals_its_slow_twin(seed: int, n_rows: int, n_features: int, n_
     X, target, weight, margin = problem(seed, n_rows, n_features, n_classes)
     bins = Bins.of(X, 8)
     index = bins.index(X)
-    offset = np.concatenate([[0], np.cumsum([len(cuts) + 1 for cuts in bins.cuts])]).astype(np.int64)
+    n_bins = np.array([len(cuts) + 1 for cuts in bins.cuts])
+    rng = np.random.default_rng(seed)
+    column = np.array([np.sort(rng.permutation(n_features)[: max(1, n_features - 1)]) for _ in range(3)])
     found = []
     for backend in ("reference", "numba"):
         n = 2**depth - 1
         out = np.zeros((3, n), np.int64), np.zeros((3, n), np.int64), np.zeros((3, n + 1, n_classes)), margin.copy()
         work = np.zeros(n_rows, np.int64), np.zeros((n_rows, 2 * n_classes))
-        histogram = np.zeros((n + 1, offset[-1], 2 * n_classes))
+        histogram = np.zeros((n + 1, column.shape[1] * n_bins.max(), 2 * n_classes))
         resolve("grow_trees", backend)(
-            index, offset, target, weight, out[3], np.array([0.3, 1.0, 0.3]), *out[:3], *work, histogram
+            index, n_bins, column, target, weight, out[3], np.array([0.3, 1.0, 0.3]), *out[:3], *work, histogram
         )
         found.append(out)
     for slow, fast in zip(*found, strict=True):
@@ -102,6 +104,22 @@ def test_targets_that_are_reached_ask_for_nothing() -> None:
     np.testing.assert_allclose(trees.leaf, 0.0, atol=1e-7)
 
 
+def test_of_many_features_each_tree_asks_some_drawn_by_the_seed() -> None:
+    X = np.random.default_rng(2).normal(size=(80, 200)).astype(np.float32)
+    target = np.eye(2)[(X[:, 7] > 0).astype(int)]
+    bins = Bins.of(X, 8)
+    start = np.zeros((80, 2))
+
+    def grown(seed: int) -> SmallTrees:
+        return grow(
+            bins, bins.index(X), target, np.ones(80), start, n_trees=30, depth=2, settings=(0.3, 1, 1), seed=seed
+        )
+
+    np.testing.assert_array_equal(grown(1).leaf, grown(1).leaf)
+    assert not np.array_equal(grown(1).feature, grown(2).feature)
+    assert 7 in grown(1).feature[:, 0]
+
+
 def _personal() -> Committee:
     rng = np.random.default_rng(0)
     y = np.repeat(["Q1", "Q2", "Q3", "Q4"], 20)
@@ -130,5 +148,5 @@ def test_a_file_whose_trees_lead_outside_is_refused(tmp_path: Path, part: str) -
     }[part]
     committee.members[0].correction_ = replace(trees, **{part: bad})
     committee.save(tmp_path / "c.safetensors")
-    with pytest.raises(DissensusError, match="correction|finite"):
+    with pytest.raises(DissensusError, match=r"correction|finite"):
         Committee.load(tmp_path / "c.safetensors")

@@ -15,6 +15,10 @@ from dissensus._backend import resolve
 __all__ = ["Bins", "SmallTrees", "grow"]
 
 
+#: Features that one tree may ask. More cost time and tell a few answers little.
+MOST_FEATURES = 64
+
+
 @dataclass(frozen=True, eq=False)
 class Bins:
     """Where each feature is cut: ``cuts[f]`` rise, bin ``b`` holds the values from ``cuts[f][b - 1]`` to below ``cuts[f][b]``."""
@@ -71,6 +75,14 @@ class SmallTrees:
         return out
 
 
+def _columns(n_features: int, n_trees: int, seed: int) -> NDArray[np.int64]:
+    """Features of each tree, in order: all of them, or as many as allowed, drawn without replacement."""
+    if n_features <= MOST_FEATURES:
+        return np.tile(np.arange(n_features), (n_trees, 1))
+    rng = np.random.default_rng(seed)
+    return np.sort(np.argsort(rng.random((n_trees, n_features)), axis=1)[:, :MOST_FEATURES], axis=1)
+
+
 def grow(
     bins: Bins,
     index: NDArray[np.uint8],
@@ -81,6 +93,7 @@ def grow(
     n_trees: int,
     depth: int,
     settings: tuple[float, float, float],
+    seed: int = 0,
 ) -> SmallTrees:
     """Grow trees from these margins towards these probabilities.
 
@@ -96,19 +109,21 @@ def grow(
         Size.
     settings : tuple of float
         Learning rate, L2 penalty of the leaves, least mean hessian of a child.
+    seed : int
+        Of the features that each tree may ask, ``MOST_FEATURES`` at most.
     """
     n_rows, n_classes = target.shape
-    n_bins = np.array([len(cuts) + 1 for cuts in bins.cuts])
-    offset = np.concatenate([[0], np.cumsum(n_bins)]).astype(np.int64)
+    n_bins = np.array([len(cuts) + 1 for cuts in bins.cuts], dtype=np.int64)
+    column = _columns(len(n_bins), n_trees, seed)
     n_inner = 2**depth - 1
     feature = np.full((n_trees, n_inner), -1, dtype=np.int64)
     split = np.zeros((n_trees, n_inner), dtype=np.int64)
     leaf = np.zeros((n_trees, n_inner + 1, n_classes))
     resolve("grow_trees")(
-        index, offset, target, weight, np.array(margin, dtype=np.float64), np.array(settings, dtype=np.float64),
+        index, n_bins, column, target, weight, np.array(margin, dtype=np.float64), np.array(settings, dtype=np.float64),
         feature, split, leaf,
         np.zeros(n_rows, dtype=np.int64), np.zeros((n_rows, 2 * n_classes)),
-        np.zeros((n_inner + 1, int(offset[-1]), 2 * n_classes)),
+        np.zeros((n_inner + 1, column.shape[1] * int(n_bins.max()), 2 * n_classes)),
     )  # fmt: skip
     threshold = np.zeros((n_trees, n_inner), dtype=np.float32)
     for tree, at in zip(*np.nonzero(feature >= 0), strict=True):

@@ -10,15 +10,17 @@ __all__ = ["grow_trees", "predict_trees"]
 
 
 @kernel(exact=True)
-def grow_trees(bins, offset, target, weight, margin, settings, feature, split, leaf, node, gradient, histogram):  # type: ignore[no-untyped-def]
+def grow_trees(bins, n_bins, column, target, weight, margin, settings, feature, split, leaf, node, gradient, histogram):  # type: ignore[no-untyped-def]
     """Grow trees on the softmax cross-entropy to ``target``, one after the other; add what they say to ``margin``.
 
-    bins u1 (N,F); offset i8 (F+1,), where each feature's bins start in a histogram; target f8 (N,C); weight f8 (N,);
+    bins u1 (N,F); n_bins i8 (F,); column i8 (T,K), the features each tree may ask; target f8 (N,C); weight f8 (N,);
     margin f8 (N,C), changed; settings f8 (3,) = rate, lambda, least mean hessian of a child. Out, for T trees of depth D:
     feature i8 (T,2^D-1), -1 where a node is not split (all go left); split i8 of the same shape, the last bin that goes left;
-    leaf f8 (T,2^D,C). Work: node i8 (N,), gradient f8 (N,2C), histogram f8 (2^D,B,2C).
+    leaf f8 (T,2^D,C). Work: node i8 (N,), gradient f8 (N,2C), histogram f8 (2^D,K*B,2C), B the
+    largest of n_bins.
     """
-    n_rows, n_features = bins.shape
+    n_rows, n_columns = bins.shape[0], column.shape[1]
+    stride = histogram.shape[1] // n_columns
     n_classes = target.shape[1]
     n_trees, n_inner = feature.shape
     rate, penalty, least = settings[0], settings[1], settings[2] * n_classes
@@ -42,8 +44,8 @@ def grow_trees(bins, offset, target, weight, margin, settings, feature, split, l
             histogram[:n_nodes] = 0.0
             for i in range(n_rows):
                 here = histogram[node[i]]
-                for f in range(n_features):
-                    cell = here[offset[f] + bins[i, f]]
+                for j in range(n_columns):
+                    cell = here[j * stride + bins[i, column[tree, j]]]
                     for c in range(2 * n_classes):
                         cell[c] += gradient[i, c]
             for k in range(n_nodes):
@@ -52,22 +54,19 @@ def grow_trees(bins, offset, target, weight, margin, settings, feature, split, l
                 here = histogram[k]
                 best = 1e-6
                 total = 0.0
-                for b in range(offset[1]):
+                for b in range(stride):
                     for c in range(n_classes, 2 * n_classes):
                         total += here[b, c]
                 if total < 2.0 * least:
                     continue
-                for f in range(n_features):
-                    for b in range(offset[f], offset[f + 1] - 1):
-                        if b > offset[f]:
-                            for c in range(2 * n_classes):
-                                here[b, c] += here[b - 1, c]
-                    # the last bin gets the rest, so that it holds the total of the node
-                    last = offset[f + 1] - 1
-                    if last > offset[f]:
+                for j in range(n_columns):
+                    f, start = column[tree, j], j * stride
+                    # sums of all bins up to each one; the last holds the total of the node
+                    last = start + n_bins[f] - 1
+                    for b in range(start + 1, last + 1):
                         for c in range(2 * n_classes):
-                            here[last, c] += here[last - 1, c]
-                    for b in range(offset[f], last):
+                            here[b, c] += here[b - 1, c]
+                    for b in range(start, last):
                         left, right = 0.0, 0.0
                         for c in range(n_classes, 2 * n_classes):
                             left += here[b, c]
@@ -83,7 +82,7 @@ def grow_trees(bins, offset, target, weight, margin, settings, feature, split, l
                         if gain > best * (1.0 + 1e-9):  # of equal splits the first, however they were rounded
                             best = gain
                             feature[tree, first + k] = f
-                            split[tree, first + k] = b - offset[f]
+                            split[tree, first + k] = b - start
             for i in range(n_rows):
                 k = node[i]
                 f = feature[tree, first + k]

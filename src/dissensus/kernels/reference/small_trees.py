@@ -11,13 +11,19 @@ __all__ = ["grow_trees", "predict_trees"]
 
 
 def _best_split(
-    bins: NDArray[Any], n_bins: NDArray[np.int64], G: NDArray[Any], H: NDArray[Any], penalty: float, least: float
+    bins: NDArray[Any],
+    n_bins: NDArray[np.int64],
+    column: NDArray[np.int64],
+    G: NDArray[Any],
+    H: NDArray[Any],
+    penalty: float,
+    least: float,
 ) -> tuple[int, int]:
     """Feature and last bin of the left side of the best split of these rows; −1 where none helps."""
     n_classes = G.shape[1]
     whole = (G.sum(axis=0) ** 2 / (H.sum(axis=0) + penalty)).sum() if len(G) else 0.0
     best, found = 1e-6, (-1, 0)
-    for f in range(bins.shape[1]):
+    for f in column.tolist():
         for b in range(int(n_bins[f]) - 1):
             left = bins[:, f] <= b
             if min(H[left].sum(), H[~left].sum()) < least * n_classes:
@@ -32,7 +38,8 @@ def _best_split(
 
 def grow_trees(
     bins: NDArray[np.uint8],
-    offset: NDArray[np.int64],
+    n_bins: NDArray[np.int64],
+    column: NDArray[np.int64],
     target: NDArray[np.float64],
     weight: NDArray[np.float64],
     margin: NDArray[np.float64],
@@ -56,7 +63,7 @@ def grow_trees(
         node[:] = 0
         for at in range(n_inner):
             mine = node == at
-            f, b = _best_split(bins[mine], np.diff(offset), G[mine], H[mine], penalty, least)
+            f, b = _best_split(bins[mine], n_bins, column[tree], G[mine], H[mine], penalty, least)
             feature[tree, at], split[tree, at] = f, b
             right = mine & (bins[:, f] > b) if f >= 0 else np.zeros_like(mine)
             node[mine] = 2 * at + 1
