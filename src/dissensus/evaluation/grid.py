@@ -219,7 +219,8 @@ def run_evaluation(
     names = [str(who) for who in chosen]
     tasks = [Task(who, repeat) for who in names for repeat in range(protocol.repeats)]
     tasks += [Task(who, r, True) for who in names for r in range(min(protocol.null_repeats, protocol.repeats))]
-    waiting = [task for task in tasks if not _part(parts, task)[0].exists()]
+    # every listener's first split before anybody's second: whatever is there when a run is killed is a fair sample
+    waiting = sorted((t for t in tasks if not _part(parts, t)[0].exists()), key=lambda t: (t.repeat, t.permuted))
     done = len(tasks) - len(waiting)
 
     def tick() -> None:

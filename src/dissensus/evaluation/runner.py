@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus.committee import Committee
+from dissensus.committee import Committee, TrackScorer
 from dissensus.datasets._types import Annotations
 from dissensus.evaluation.pretraining import pretrain_on_crowd
 from dissensus.evaluation.protocol import Protocol
@@ -94,6 +94,7 @@ class _Table:
     n_raters: NDArray[np.int64]
     tie_key: NDArray[np.uint64]
     committee: Committee
+    scorer: TrackScorer
 
     def windows(self, tracks: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Windows of these tracks, with the answers and the tracks they belong to."""
@@ -156,7 +157,20 @@ def _lay_out(place: Workplace, task: Task, listener: Any, split: Split) -> _Tabl
     human, n_raters = _crowd(place, listener, track[:n_pool])
     starts = np.concatenate([[0], np.cumsum(length)])
     keys = tie_keys(ids[:n_pool], child_seed(place.protocol.seed, task.listener, task.repeat, "ties"))
-    return _Table(track, n_pool, label, answer, X, group, starts, human, n_raters, keys, committee)
+    return _Table(
+        track,
+        n_pool,
+        label,
+        answer,
+        X,
+        group,
+        starts,
+        human,
+        n_raters,
+        keys,
+        committee,
+        TrackScorer(committee, X, group),
+    )
 
 
 def _by_kind(proba: NDArray[np.float32], kinds: tuple[str, ...], names: list[str]) -> NDArray[np.float32]:
@@ -221,7 +235,7 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
         split = place.splits[strategy].of(task.listener, task.repeat)
         table = laid.get(split) or laid.setdefault(split, _lay_out(place, task, listener, split))
         if place.proba is None:
-            start = table.committee.predict_proba(table.X, table.group)
+            start = table.scorer.predict_proba(table.committee)
         else:
             start = np.ascontiguousarray(place.proba[:, table.track])
         for update in protocol.updates:
@@ -233,7 +247,7 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
                 new = _select(table, proba, asked, strategy, protocol)
                 asked += new
                 committee = _updated(committee, table, asked, new, update, protocol, _seed(protocol, task, "update"))
-                proba = committee.predict_proba(table.X, table.group)
+                proba = table.scorer.predict_proba(committee)
                 heard.append(_by_kind(proba[:, table.n_pool :], kinds, names))
                 answered.append(len(asked))
                 for rank, i in enumerate(new):
