@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,29 +17,12 @@ from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.folds import group_folds
 from dissensus.committee.linear_votes import SPARE, Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.margins import same_windows
-from dissensus.committee.member import KINDS, make_member
+from dissensus.committee.member import KINDS, fit_member, kind_of, make_member
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
+from dissensus.committee.scaler import Scaler
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
 
-__all__ = ["Committee", "Scaler"]
-
-
-class Scaler(NamedTuple):
-    """Mean and standard deviation per feature, ``(n_features,)`` float64 each; constant features have scale 1."""
-
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
-
-    @classmethod
-    def fit(cls, X: NDArray[Any]) -> Scaler:
-        """Moments of the rows of ``X``, in two passes and float64."""
-        mean = X.mean(axis=0, dtype=np.float64)
-        scale = np.sqrt(np.square(X - mean).mean(axis=0))
-        return cls(mean, np.where(scale > 1e-12 * np.maximum(1.0, np.abs(mean)), scale, 1.0))
-
-    def transform(self, X: NDArray[Any]) -> NDArray[np.float32]:
-        """Standardised copy in float32."""
-        return np.divide(X - self.mean, self.scale).astype(np.float32)
+__all__ = ["Committee"]
 
 
 class Committee:
@@ -118,7 +101,7 @@ class Committee:
         if not self.members:
             raise ParameterError("a committee needs at least one member")
         self.member_kinds: tuple[str, ...] = (
-            tuple(member_kinds) if member_kinds is not None else tuple(_kind_of(member) for member in self.members)
+            tuple(member_kinds) if member_kinds is not None else tuple(kind_of(member) for member in self.members)
         )
         if len(self.member_kinds) != len(self.members):
             raise ParameterError(f"{len(self.member_kinds)} member_kinds for {len(self.members)} members")
@@ -222,7 +205,7 @@ class Committee:
                 seed = int(np.random.SeedSequence(random_state, spawn_key=(1, k, j)).generate_state(1)[0]) % 2**31
                 name, member = make_member(kind, seed)
                 train = fold[track] != j if n_folds > 1 else np.ones(len(scaled), dtype=bool)
-                members.append(_fit(member, scaled[train], known[index[train]], known))
+                members.append(fit_member(member, scaled[train], known[index[train]], known))
                 names.append(name)
                 if progress is not None:
                     progress(len(members), len(kinds) * n_folds)
@@ -448,20 +431,3 @@ class Committee:
         kinds = {kind: self.member_kinds.count(kind) for kind in dict.fromkeys(self.member_kinds)}
         listed = " + ".join(f"{count} {kind}" for kind, count in kinds.items())
         return f"Committee({listed}; {len(self.classes_)} classes, {self.n_features_in_} features)"
-
-
-def _kind_of(member: Any) -> str:
-    return next((kind for kind, maker in KINDS.items() if type(member) is maker), type(member).__name__)
-
-
-def _fit(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: NDArray[Any]) -> Any:
-    """Fit with every class known, also those that the training side lacks."""
-    if hasattr(member, "fit_classes"):
-        return member.fit_classes(X, y, classes)
-    member.fit(X, y)
-    if not np.array_equal(np.sort(np.asarray(member.classes_)), np.sort(classes)):
-        missing = sorted(set(classes.tolist()) - set(np.asarray(member.classes_).tolist()))
-        raise ClassMismatchError(
-            f"{type(member).__name__} was fitted without the classes {missing}: its fold has none of them"
-        )
-    return member

@@ -17,12 +17,12 @@ from dissensus.committee.boosted import BoostedTrees
 from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
-from dissensus.errors import ParameterError
+from dissensus.errors import ClassMismatchError, ParameterError
 
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["KINDS", "Member", "Rehearsing", "make_member"]
+__all__ = ["KINDS", "Member", "Rehearsing", "fit_member", "kind_of", "make_member"]
 
 
 @runtime_checkable
@@ -100,3 +100,21 @@ def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
     if "random_state" in estimator.get_params():
         estimator.set_params(random_state=seed)
     return name, estimator
+
+
+def kind_of(member: Any) -> str:
+    """Name of a member's kind: ours by their short names, others by that of their class."""
+    return next((kind for kind, maker in KINDS.items() if type(member) is maker), type(member).__name__)
+
+
+def fit_member(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: NDArray[Any]) -> Any:
+    """Fit with every class known, also those that the training side lacks."""
+    if hasattr(member, "fit_classes"):
+        return member.fit_classes(X, y, classes)
+    member.fit(X, y)
+    if not np.array_equal(np.sort(np.asarray(member.classes_)), np.sort(classes)):
+        missing = sorted(set(classes.tolist()) - set(np.asarray(member.classes_).tolist()))
+        raise ClassMismatchError(
+            f"{type(member).__name__} was fitted without the classes {missing}: its fold has none of them"
+        )
+    return member

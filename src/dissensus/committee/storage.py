@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.committee import states
-from dissensus.committee.committee import Committee, Scaler
+from dissensus.committee.committee import Committee
 from dissensus.committee.rehearsal import Rehearsal
+from dissensus.committee.scaler import Scaler
 from dissensus.errors import DissensusError, ModelFormatError, ParameterError, StoreError, UntrustedModelError
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MAX_BYTES", "load", "save"]
