@@ -116,7 +116,7 @@ class EffectivePersonalisation:
     rising : int
         Slope positive with the start in the curve.
     surely_above, surely_below : int
-        Rising or not, the whole interval of the gain over the repeats on that side of zero. With one repeat nobody is.
+        The whole interval of the gain over the repeats on that side of zero, and rising or not so. With one repeat nobody is.
     null_published, null_above_start, null_rising : float
         Shares under permuted answers; NaN without such runs.
     same_published, same_above_start, same_rising : float
@@ -186,13 +186,14 @@ def effective_personalisation(
     for update, member, strategy in keys:
         where = {"update": str(update), "member": str(member), "strategy": str(strategy)}
         at = curves.pick(**where)
+        rising = curves.by_listener(before, at) > 1e-12
         spans = [repeat_interval(gain[mine], test_share=test_share) for mine in _per_listener(curves, at)]
         counts: dict[str, Any] = {
             "published": int((curves.by_listener(after, at) >= 0).sum()),
             "above_start": int((curves.by_listener(gain, at) > 1e-12).sum()),
-            "rising": int((curves.by_listener(before, at) > 1e-12).sum()),
-            "surely_above": sum(low > 0 for _, low, _ in spans),
-            "surely_below": sum(high < 0 for _, _, high in spans),
+            "rising": int(rising.sum()),
+            "surely_above": sum(bool(up) and low > 0 for up, (_, low, _) in zip(rising, spans, strict=True)),
+            "surely_below": sum(not up and high < 0 for up, (_, _, high) in zip(rising, spans, strict=True)),
         }
         beside: dict[str, Any] = {}
         if chance is not None:

@@ -1,0 +1,157 @@
+"""The page about an evaluation: it says what came out, what was permuted, what is a paper's, and nobody's id."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dissensus.errors import DataFormatError, MissingDependencyError
+from dissensus.evaluation.figures import learning_curves
+from dissensus.evaluation.protocol import PROTOCOLS, Protocol
+from dissensus.evaluation.report import write_results_report
+from dissensus.evaluation.summary import summarise
+from dissensus.evaluation.table import COLUMNS, write_columns
+
+SMALL = Protocol(kinds=("sgd",), strategies=("mc", "rand"), updates=("replay",), rounds=4, repeats=4, null_repeats=2)
+
+
+def scores(rise: float, repeats: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for who in range(6):
+        for repeat in range(repeats):
+            for strategy in SMALL.strategies:
+                for member in ("sgd", "committee"):
+                    for r in range(-1, 4):
+                        f1 = 0.4 + 0.01 * who + rise * (r + 1) * (1.5 if strategy == "mc" else 1) + 0.004 * rng.normal()
+                        key = (f"secret-{who}", repeat, strategy, "replay", member, r, 4 * (r + 1))
+                        rows.append((*key, f1, f1, f1, 1.0))
+    return {name: np.array(column) for name, column in zip(COLUMNS, zip(*rows, strict=True), strict=True)}
+
+
+def results(folder: Path, protocol: Protocol = SMALL, *, null: bool = True, rise: float = 0.03) -> Path:
+    table, permuted = scores(rise, protocol.repeats), scores(-0.02, 2, seed=1) if null else None
+    summary = summarise(table, protocol, permuted)
+    summary |= {"dataset": "made <up>", "source": "a test", "run": {"dissensus": "0"}}
+    write_columns(folder / "scores.parquet", table)
+    if permuted is not None:
+        write_columns(folder / "details" / "permuted.parquet", permuted)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    learning_curves(table, protocol, folder / "learning_curves")
+    return folder
+
+
+class Balanced(HTMLParser):
+    """Every element that is opened is closed, in order; and nothing comes from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "iframe", "img")
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href"):
+                assert value is not None
+                assert value.startswith("#")
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_results_report(results(tmp_path_factory.mktemp("results"))).read_text()
+
+
+def test_it_is_one_well_formed_page_with_pictures(page: str) -> None:
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    assert parser.headings == [
+        "What was asked",
+        "What came out",
+        "Does it matter which tracks are asked about?",
+        "Who was personalised",
+        "Every listener",
+        "What this does not show",
+        "How it was made",
+    ]
+    assert page.count("<svg") == 3
+
+
+def test_it_says_what_came_out_with_interval_and_null(page: str) -> None:
+    assert "6 listeners of made &lt;up&gt;" in page
+    row = re.search(r"<tr><td>replay</td><td>committee</td><td>mc</td>(.*?)</tr>", page)
+    assert row is not None
+    start, end, gain, null, over = re.findall(r"<td>(.*?)</td>", row.group(1))
+    assert float(end) - float(start) == pytest.approx(float(gain.split()[0]), abs=0.002)
+    assert gain.startswith("+0.18")
+    assert float(null.split()[0]) == pytest.approx(-0.12, abs=0.003)
+    assert float(over.split()[0]) == pytest.approx(0.30, abs=0.005)
+    assert "6 of 6" in page
+    assert "mc - rand" in page
+
+
+def test_nobody_is_named(page: str) -> None:
+    assert "secret" not in page
+
+
+def test_without_a_null_it_says_so(tmp_path: Path) -> None:
+    page = write_results_report(results(tmp_path, replace(SMALL, repeats=1, null_repeats=0), null=False)).read_text()
+    assert "No run with permuted answers was made" in page
+    assert "not run" in page
+    assert "nobody can be surely above" in page
+    assert "0 of 6" in page
+
+
+def test_a_papers_protocol_is_marked_with_its_faults(tmp_path: Path, page: str) -> None:
+    protocol = replace(PROTOCOLS["trompa2022"], kinds=("sgd",), strategies=("mc", "rand"), updates=("replay",))
+    paper = write_results_report(results(tmp_path, protocol, null=False)).read_text()
+    assert "labelled paper" in paper
+    assert "human consensus counts the listener&#x27;s own hidden answer" in paper
+    assert "labelled paper" not in page
+
+
+def test_the_page_goes_where_it_is_told_and_is_the_same_again(tmp_path: Path) -> None:
+    folder = results(tmp_path / "results")
+    first = write_results_report(folder, tmp_path / "page.html")
+    assert first == tmp_path / "page.html"
+    assert not (folder / "report.html").exists()
+    text = first.read_text()
+    assert write_results_report(folder, tmp_path / "page.html").read_text() == text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "results"]
+
+
+def test_what_is_no_folder_of_results(tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match=r"dissensus evaluate --out"):
+        write_results_report(tmp_path)
+    results(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(DataFormatError, match="'protocol' is missing"):
+        write_results_report(tmp_path)
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(DataFormatError, match=r"summary.json: not a summary"):
+        write_results_report(tmp_path)
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results(tmp_path)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependencyError, match=r"dissensus\[plot\]"):
+        write_results_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
