@@ -17,7 +17,7 @@ from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.folds import group_folds
 from dissensus.committee.linear_votes import SPARE, Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.margins import same_windows
-from dissensus.committee.member import KINDS, fit_member, kind_of, make_member
+from dissensus.committee.member import KINDS, fit_members, kind_of, make_member, member_seed
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
 from dissensus.committee.scaler import Scaler
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
@@ -199,16 +199,16 @@ class Committee:
         )
         scaler = Scaler.fit(windows)
         scaled = scaler.transform(windows)
-        members, names = [], []
-        for k, kind in enumerate(kinds):
-            for j in range(n_folds):
-                seed = int(np.random.SeedSequence(random_state, spawn_key=(1, k, j)).generate_state(1)[0]) % 2**31
-                name, member = make_member(kind, seed)
-                train = fold[track] != j if n_folds > 1 else np.ones(len(scaled), dtype=bool)
-                members.append(fit_member(member, scaled[train], known[index[train]], known))
-                names.append(name)
-                if progress is not None:
-                    progress(len(members), len(kinds) * n_folds)
+        names, members = fit_members(
+            kinds,
+            scaled,
+            known[index],
+            fold[track],
+            known,
+            n_folds=n_folds,
+            random_state=random_state,
+            progress=progress,
+        )
         rehearsal = draw_rehearsal(
             scaled, index, track, n_classes=len(known), size=rehearsal_size,
             random_state=int(np.random.SeedSequence(random_state, spawn_key=(2,)).generate_state(1)[0]),
@@ -248,7 +248,7 @@ class Committee:
         for k, kind in enumerate(kinds):
             if kind not in KINDS:
                 raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
-            seed = int(np.random.SeedSequence(random_state, spawn_key=(1, k, 0)).generate_state(1)[0]) % 2**31
+            seed = member_seed(random_state, k, 0)
             members.append(make_member(kind, seed)[1].know_nothing(known, check_count(n_features, "n_features")))
         scaler = None if X is None else Scaler.fit(as_features(X, n_features=n_features))
         return cls(

@@ -6,7 +6,7 @@ learns from one listener by replay, one that offers ``partial_fit`` learns incre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,7 +22,7 @@ from dissensus.errors import ClassMismatchError, ParameterError
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["KINDS", "Member", "Rehearsing", "fit_member", "kind_of", "make_member"]
+__all__ = ["KINDS", "Member", "Rehearsing", "fit_members", "kind_of", "make_member", "member_seed"]
 
 
 @runtime_checkable
@@ -107,7 +107,7 @@ def kind_of(member: Any) -> str:
     return next((kind for kind, maker in KINDS.items() if type(member) is maker), type(member).__name__)
 
 
-def fit_member(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: NDArray[Any]) -> Any:
+def _fit(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: NDArray[Any]) -> Any:
     """Fit with every class known, also those that the training side lacks."""
     if hasattr(member, "fit_classes"):
         return member.fit_classes(X, y, classes)
@@ -118,3 +118,32 @@ def fit_member(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: ND
             f"{type(member).__name__} was fitted without the classes {missing}: its fold has none of them"
         )
     return member
+
+
+def member_seed(random_state: int, kind: int, fold: int) -> int:
+    """``random_state`` of the member of a kind and fold, given the committee's."""
+    return int(np.random.SeedSequence(random_state, spawn_key=(1, kind, fold)).generate_state(1)[0]) % 2**31
+
+
+def fit_members(
+    kinds: Sequence[str | Any],
+    X: NDArray[np.float32],
+    y: NDArray[Any],
+    fold: NDArray[np.int64],
+    classes: NDArray[Any],
+    *,
+    n_folds: int,
+    random_state: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[str], list[Any]]:
+    """Names and members: of each kind one per fold, fitted on the windows outside it (with one fold, on all)."""
+    names, members = [], []
+    for k, kind in enumerate(kinds):
+        for j in range(n_folds):
+            name, member = make_member(kind, member_seed(random_state, k, j))
+            train = fold != j if n_folds > 1 else np.ones(len(X), dtype=bool)
+            members.append(_fit(member, X[train], y[train], classes))
+            names.append(name)
+            if progress is not None:
+                progress(len(members), len(kinds) * n_folds)
+    return names, members
