@@ -1,8 +1,9 @@
 """Slow twin of the IS13 kernel that compares neighbouring pitch periods: jitter, shimmer, harmonics to noise.
 
 A mark walks along the voiced stretch. From it, the lag between 1 -+ ``search`` times the expected period whose stretch of
-signal correlates best with the stretch that follows is the period; the mark moves on by it while it stays within the step of
-the frame. Periods that correlate by less than one half move the mark, but are not counted.
+signal correlates best with the stretch that follows is the period. The mark moves on by it while it stays within the step
+of the frame, else the next frame compares the same stretch again. Periods that correlate by less than one half move the
+mark, but are not counted.
 """
 
 from __future__ import annotations
