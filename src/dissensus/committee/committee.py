@@ -14,7 +14,6 @@ from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_features, as_float, check_count
 from dissensus.committee._rows import as_classes, encode
 from dissensus.committee._tracks import number_tracks, track_runs
-from dissensus.committee.folds import group_folds
 from dissensus.committee.linear_votes import SPARE, Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.margins import same_windows
 from dissensus.committee.member import KINDS, fit_members, kind_of, make_member, member_seed
@@ -187,31 +186,19 @@ class Committee:
         ParameterError
             Fewer tracks than folds, or arrays that do not fit together.
         """
-        windows = as_features(X)
-        labels = np.asarray(y)
+        windows, labels = as_features(X), np.asarray(y)
         if labels.shape != (len(windows),):
             raise ParameterError(f"y must label each of the {len(windows)} windows; got shape {labels.shape}")
         known = as_classes(np.unique(labels) if classes is None else classes)
         index = encode(labels, known)
         track, _ = number_tracks(groups, len(windows))
-        fold = group_folds(
-            index, track, n_classes=len(known), n_folds=check_count(n_folds, "n_folds"), seed=random_state
-        )
         scaler = Scaler.fit(windows)
         scaled = scaler.transform(windows)
         names, members = fit_members(
-            kinds,
-            scaled,
-            known[index],
-            fold[track],
-            known,
-            n_folds=n_folds,
-            random_state=random_state,
-            progress=progress,
-        )
+            kinds, scaled, index, track, known, n_folds=n_folds, random_state=random_state, progress=progress
+        )  # fmt: skip
         rehearsal = draw_rehearsal(
-            scaled, index, track, n_classes=len(known), size=rehearsal_size,
-            random_state=int(np.random.SeedSequence(random_state, spawn_key=(2,)).generate_state(1)[0]),
+            scaled, index, track, n_classes=len(known), size=rehearsal_size, random_state=random_state
         )  # fmt: skip
         return cls(
             members, known, scaler=scaler, member_kinds=names, rehearsal=rehearsal,
@@ -248,8 +235,8 @@ class Committee:
         for k, kind in enumerate(kinds):
             if kind not in KINDS:
                 raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
-            seed = member_seed(random_state, k, 0)
-            members.append(make_member(kind, seed)[1].know_nothing(known, check_count(n_features, "n_features")))
+            _, member = make_member(kind, member_seed(random_state, k, 0))
+            members.append(member.know_nothing(known, check_count(n_features, "n_features")))
         scaler = None if X is None else Scaler.fit(as_features(X, n_features=n_features))
         return cls(
             members, known, n_features=n_features, scaler=scaler, member_kinds=tuple(kinds),
@@ -264,7 +251,7 @@ class Committee:
     @property
     def n_members(self) -> int:
         """Number of members."""
-        return len(self.members)
+        return len(self)
 
     def with_members(self, members: Iterable[Any]) -> Committee:
         """A committee of other members that keeps everything else, and remembers where it started."""
@@ -371,8 +358,7 @@ class Committee:
         bad = resolve("standardise")(windows, mean, 1.0 / scale, out[: len(windows)])
         if bad >= 0:
             raise ParameterError(
-                f"X[{bad if row is None else row[bad]}] holds a value that is not finite (or far too large); "
-                f"impute or drop such windows first"
+                f"X[{bad if row is None else row[bad]}] is not finite (or far too large); impute or drop such windows first"
             )
         return out
 

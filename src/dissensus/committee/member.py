@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
+from dissensus._validate import check_count
 from dissensus.committee.boosted import BoostedTrees
 from dissensus.committee.cnn_head import CnnHead
+from dissensus.committee.folds import group_folds
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 from dissensus.errors import ClassMismatchError, ParameterError
@@ -128,15 +130,19 @@ def member_seed(random_state: int, kind: int, fold: int) -> int:
 def fit_members(
     kinds: Sequence[str | Any],
     X: NDArray[np.float32],
-    y: NDArray[Any],
-    fold: NDArray[np.int64],
+    index: NDArray[np.int64],
+    track: NDArray[np.int64],
     classes: NDArray[Any],
     *,
     n_folds: int,
     random_state: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[str], list[Any]]:
-    """Names and members: of each kind one per fold, fitted on the windows outside it (with one fold, on all)."""
+    """Names and members: of each kind one per fold of tracks, fitted on the windows outside it (with one fold, on all)."""
+    folds = group_folds(
+        index, track, n_classes=len(classes), n_folds=check_count(n_folds, "n_folds"), seed=random_state
+    )
+    fold, y = folds[track], classes[index]
     names, members = [], []
     for k, kind in enumerate(kinds):
         for j in range(n_folds):

@@ -60,9 +60,9 @@ def draw_rehearsal(
     n_classes, size : int
         Number of classes; windows wanted in all.
     random_state : int
-        Seed.
+        The committee's seed.
     """
-    rng = np.random.default_rng(random_state)
+    rng = np.random.default_rng(np.random.SeedSequence(random_state, spawn_key=(2,)))
     shuffled = rng.permutation(len(y))
     # turn[i]: how many windows of the same track and class come before window i in the shuffled order
     key = groups[shuffled] * n_classes + y[shuffled]
