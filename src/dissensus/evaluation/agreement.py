@@ -102,7 +102,7 @@ def krippendorff_alpha(ratings: ArrayLike, *, level: str, degenerate: float = ma
     --------
     >>> ratings = [[1, 2, 3, 3, 2], [1, 2, 3, 3, 2], [float("nan"), 3, 3, 3, 2]]
     >>> round(krippendorff_alpha(ratings, level="nominal"), 3)
-    0.766
+    0.78
     """
     if level not in LEVELS:
         raise ParameterError(f"level={level!r}; choose {', '.join(map(repr, LEVELS))}")
