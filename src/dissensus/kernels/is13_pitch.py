@@ -13,6 +13,7 @@ from dissensus.kernels.is13_spectral import spectra
 __all__ = ["is13_candidates", "is13_pitch_path"]
 
 _LANES = 16
+_NEGLIGIBLE = np.float32(1e-20)
 _INFINITY = np.inf
 
 
@@ -54,12 +55,14 @@ def _octave(values, second, knots, targets, left, octave):  # type: ignore[no-un
         factor = np.float32(knots[i, 1])
         v0, v1, v2, s0, s1 = values[i - 1], values[i], values[i + 1], second[i - 1], second[i]
         for l in range(_LANES):
-            s1[l] = b * (v2[l] - v1[l]) - a * (v1[l] - v0[l]) - factor * s0[l]
+            s = b * (v2[l] - v1[l]) - a * (v1[l] - v0[l]) - factor * s0[l]
+            s1[l] = s if abs(s) > _NEGLIGIBLE else np.float32(0.0)  # subnormal numbers are slow
     for i in range(n - 2, 0, -1):
         inverse, gap = np.float32(knots[i, 2]), np.float32(knots[i, 0])
         s1, s2 = second[i], second[i + 1]
         for l in range(_LANES):
-            s1[l] = inverse * (s1[l] - gap * s2[l])
+            s = inverse * (s1[l] - gap * s2[l])
+            s1[l] = s if abs(s) > _NEGLIGIBLE else np.float32(0.0)
     for i in range(n):
         a, b, c, d = (
             np.float32(targets[i, 0]), np.float32(targets[i, 1]), np.float32(targets[i, 2]), np.float32(targets[i, 3])

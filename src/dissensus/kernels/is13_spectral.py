@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus.kernels import mel
 from dissensus.kernels._jit import kernel
 from dissensus.kernels.fastlog import log_normal
-from dissensus.kernels.mel import log_mel_frames
 
 __all__ = ["is13_auditory", "is13_spectral", "spectra"]
 
@@ -19,10 +19,11 @@ _FLOOR = np.float32(1e-7)
 
 
 @cache
-def _each_bin(n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _each_bin(n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Bands of one bin, their weights, and limits that are never looked at."""
     n = n_fft // 2 + 1
     bins = np.arange(n, dtype=np.int64)
-    return np.stack([bins, bins, np.ones_like(bins)], 1), np.ones(n, dtype=np.float32)
+    return np.stack([bins, bins, np.ones_like(bins)], 1), np.ones(n, np.float32), np.zeros(n, np.float32)
 
 
 def spectra(
@@ -35,10 +36,14 @@ def spectra(
 ) -> None:
     """Write the power (or magnitude) spectra of the frames from sample ``first`` into the rows of ``out``."""
     n_fft = 2 * (out.shape[1] - 1)
-    padded = np.zeros(n_fft, dtype=np.float32)
-    padded[: len(window)] = window
+    half = np.zeros(n_fft)
+    half[: len(window)] = 0.5 * window
+    band, weight, limit = _each_bin(n_fft)
+    turns, places, real, where = mel._tables(n_fft)
+    turns32, real32 = mel._tables32(n_fft)
+    single, double = (half.astype(np.float32), turns32, places, real32), (half, turns, places, real)
     level = np.array([float(magnitude), 0.0, 0.0, 0.0, 0.0])
-    log_mel_frames(signal, first, hop, padded, *_each_bin(n_fft), level, out)
+    mel._compiled(n_fft)(signal, first, hop, single, double, where, band, weight, limit, level, out)
 
 
 @kernel
