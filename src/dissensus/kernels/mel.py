@@ -254,7 +254,7 @@ def _compiled(n_fft: int) -> Callable[..., None]:
         _mel_sums(power, band, weight, mel)
 
     @kernel
-    def run(signal, first, hop, single, double, where, band, weight, limit, level, out):  # type: ignore[no-untyped-def]
+    def run(signal, first, hop, single, double, where, band, weight, level, out):  # type: ignore[no-untyped-def]
         n_mels, magnitude, log = band.shape[0], level[0] == 1.0, level[3] != 0.0
         scale, shift = level[3], level[4]
         heard = np.float32(scale * math.log(1e-4 if magnitude else 1e-8) + shift)
@@ -262,6 +262,13 @@ def _compiled(n_fft: int) -> Callable[..., None]:
         z2, power2 = np.empty(n_fft * 16, np.float64), np.empty((n_half + 1) * 16, np.float64)
         mel, mel2 = np.empty(n_mels * 16, np.float32), np.empty(n_mels * 16, np.float64)
         starts, pending, peak = np.empty(16, np.int64), np.zeros(16, np.int64), np.zeros(16, np.float32)
+        limit, ratio = np.full(n_mels, -np.inf, np.float32), 2.0e-4 if magnitude else 4.0e-8  # -74 dB
+        for m in range(n_mels):
+            total = 0.0
+            for i in range(band[m, 2]):
+                total += weight[band[m, 1] + i]
+            if total > 0.0:
+                limit[m] = scale * math.log(total * ratio)
         n_frames, n_pending = out.shape[0], 0
         for frame in range(0, n_frames, 16):
             n_lanes = min(16, n_frames - frame)
@@ -307,9 +314,5 @@ def log_mel_frames(
     turns, places, real, where = _tables(n_fft)
     turns32, real32 = _tables32(n_fft)
     half = window * 0.5
-    ratio = 2.0e-4 if level[0] == 1.0 else 4.0e-8  # -74 dB
-    total = np.array([weight[at : at + n].sum() for _, at, n in band], dtype=np.float32)
     single, double = (half.astype(np.float32), turns32, places, real32), (half, turns, places, real)
-    limit = (level[3] * np.log(np.maximum(total * ratio, 1e-30))).astype(np.float32)
-    limit[total == 0] = -np.inf
-    _compiled(n_fft)(signal, first, hop, single, double, where, band, weight, limit, level, out)
+    _compiled(n_fft)(signal, first, hop, single, double, where, band, weight, level, out)
