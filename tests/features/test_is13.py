@@ -53,9 +53,7 @@ def test_names_are_those_of_the_feature_files():
     assert IS13_DESCRIPTORS[36] == "pcm_fftMag_fband250-650_sma" and IS13_DESCRIPTORS[51] == "mfcc_sma[1]"
 
 
-@pytest.mark.parametrize(
-    "sr", [16000, 22050, *(pytest.param(sr, marks=pytest.mark.slow) for sr in (8000, 11025, 44100))]
-)
+@pytest.mark.parametrize("sr", [8000, 11025, 16000, 22050, 44100, 96000])
 def test_backends_agree(sr):
     x = voice(sr, 0.9, seed=sr)
     slow, fast = is13_descriptors(x, sr, backend="reference"), is13_descriptors(x, sr, backend="numba")
@@ -187,7 +185,7 @@ def test_input_is_kept_and_threads_change_nothing(rows):
         (np.r_[np.zeros(4000), np.inf], SR, {}, NonFiniteAudioError, r"signal\[4000\]"),
         (np.zeros(4000), 0, {}, ParameterError, "sr"),
         (np.zeros(4000), 4000, {}, ParameterError, "8000"),
-        (np.zeros(4000), 96000, {}, ParameterError, "resample"),
+        (np.zeros(4000), 384000, {}, ParameterError, "resample"),
         (np.zeros(4000), 16000.5, {}, ParameterError, "sr"),
         (np.zeros(4000), SR, {"window_s": 0.0}, ParameterError, "window_s"),
         (np.zeros(4000), SR, {"window_s": float("nan")}, ParameterError, "window_s"),

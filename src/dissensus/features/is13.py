@@ -71,8 +71,8 @@ def _as_signal(signal: ArrayLike, sr: int) -> NDArray[np.float32]:
 
 def _rate(sr: int) -> int:
     rate = check_count(sr, "sr")
-    if not 8000 <= rate <= 64000:
-        raise ParameterError(f"sr={sr}: the descriptors are defined from 8000 to 64000 Hz; resample the signal first")
+    if not 8000 <= rate <= 192000:
+        raise ParameterError(f"sr={sr}: the descriptors are defined from 8000 to 192000 Hz; resample the signal first")
     return rate
 
 
@@ -116,7 +116,7 @@ def is13_descriptors(
     signal : (n_samples,) array_like of float
         Mono samples, full scale +-1; at least 60 ms.
     sr : int
-        Sample rate in Hz, 8000 to 64000. Frame sizes are rounded to whole samples.
+        Sample rate in Hz, 8000 to 192000. Frame sizes are rounded to whole samples.
     voiced_deltas : {"running", "pairs"}
         How the deltas of the six voicing contours are scaled. ``"running"`` divides by a count that grows from the start
         of the signal, as openSMILE does and models trained on its values expect; ``"pairs"`` is the plain regression over
@@ -193,7 +193,7 @@ def is13(
     signal : (n_samples,) array_like of float
         Mono samples, full scale +-1; at least 60 ms.
     sr : int
-        Sample rate in Hz, 8000 to 64000.
+        Sample rate in Hz, 8000 to 192000.
     window_s : float
         Length of a window in seconds, at least 0.02.
     overlap : float

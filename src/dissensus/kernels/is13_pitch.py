@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.is13_spectral import spectra
+from dissensus.kernels.is13_fft import spectra
 
 __all__ = ["is13_candidates", "is13_pitch_path"]
 
@@ -159,7 +159,7 @@ def is13_candidates(
     stop: int,
     out: NDArray[np.float32],
 ) -> None:
-    """As :func:`dissensus.kernels.reference.is13_pitch.is13_candidates`; the signal must go on one transform past a frame."""
+    """As :func:`dissensus.kernels.reference.is13_pitch.is13_candidates`."""
     n_points = len(left)
     rows = np.zeros((_LANES, n_points), dtype=np.float32)
     work = np.empty((4, n_points, _LANES), dtype=np.float32)

@@ -1,49 +1,20 @@
-"""Numba twins of the IS13 kernels that need 20 ms frames. The transforms are those of the log-mel kernel, one band a bin."""
+"""Numba twins of the IS13 kernels that need 20 ms frames."""
 
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus.kernels import mel
 from dissensus.kernels._jit import kernel
 from dissensus.kernels.fastlog import log_normal
+from dissensus.kernels.is13_fft import spectra
 
-__all__ = ["is13_auditory", "is13_spectral", "spectra"]
+__all__ = ["is13_auditory", "is13_spectral"]
 
 _BLOCK = 32
 _FLOOR = np.float32(1e-7)
-
-
-@cache
-def _each_bin(n_fft: int) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Bands of one bin, their weights, and limits that are never looked at."""
-    n = n_fft // 2 + 1
-    bins = np.arange(n, dtype=np.int64)
-    return np.stack([bins, bins, np.ones_like(bins)], 1), np.ones(n, np.float32), np.zeros(n, np.float32)
-
-
-def spectra(
-    signal: NDArray[np.float32],
-    first: int,
-    hop: int,
-    window: NDArray[np.float64],
-    magnitude: bool,
-    out: NDArray[np.float32],
-) -> None:
-    """Write the power (or magnitude) spectra of the frames from sample ``first`` into the rows of ``out``."""
-    n_fft = 2 * (out.shape[1] - 1)
-    half = np.zeros(n_fft)
-    half[: len(window)] = 0.5 * window
-    band, weight, limit = _each_bin(n_fft)
-    turns, places, real, where = mel._tables(n_fft)
-    turns32, real32 = mel._tables32(n_fft)
-    single, double = (half.astype(np.float32), turns32, places, real32), (half, turns, places, real)
-    level = np.array([float(magnitude), 0.0, 0.0, 0.0, 0.0])
-    mel._compiled(n_fft)(signal, first, hop, single, double, where, band, weight, limit, level, out)
 
 
 @kernel
@@ -151,7 +122,7 @@ def is13_spectral(
     stop: int,
     out: NDArray[np.float32],
 ) -> None:
-    """As :func:`dissensus.kernels.reference.is13_spectral.is13_spectral`; the signal must go on one transform past a frame."""
+    """As :func:`dissensus.kernels.reference.is13_spectral.is13_spectral`."""
     n_bins = len(table)
     before, logs = np.zeros(n_bins), np.zeros(n_bins, dtype=np.float32)
     power = np.empty((_BLOCK + 1, n_bins), dtype=np.float32)
