@@ -210,4 +210,4 @@ def test_the_opensmile_adapter_orders_its_columns_as_ours(music: Path) -> None:
     level = IS13_NAMES.index("pcm_RMSenergy_sma_amean")
     np.testing.assert_allclose(X[0, level], 0.01, rtol=0.3)  # frames reach over the step
     np.testing.assert_allclose(X[-1, level], 0.3, rtol=0.1)
-    assert X[0, level - 1] < 0.1 * X[1, level - 1]  # only the second window holds the step
+    assert X[0, level - 1] < 0.2 * X[1, level - 1]  # only the second window holds the step
