@@ -58,7 +58,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     #: Sufficient statistics cost so little that every window of an answer is used.
     rehearses_every_window = True
 
-    def __init__(self, *, var_smoothing: float = 1e-9, prior_smoothing: float = 0.0, memory: float = 2.0) -> None:
+    def __init__(self, *, var_smoothing: float = 1e-9, prior_smoothing: float = 0.0, memory: float = 3.0) -> None:
         self.var_smoothing = var_smoothing
         self.prior_smoothing = prior_smoothing
         self.memory = memory
@@ -142,12 +142,12 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         rehearsal: Rehearsal | None,
         n0: float,
     ) -> GaussianNaiveBayes:
-        """A copy whose priors and means have moved towards the answers (see ``member.Rehearsing``).
+        """A copy whose priors, means and variances have moved towards the answers (see ``member.Rehearsing``).
 
         Its memory is first scaled to ``memory * n0`` tracks. Sufficient statistics remember the whole pre-training set, so
-        nothing has to be drawn from the rehearsal buffer. Variances stay as they were pre-trained: those of a few dozen
-        answers are mostly noise, and on real listeners merging them costs more than it brings. A member that was never
-        pre-trained learns its variances too.
+        nothing has to be drawn from the rehearsal buffer. Variances must move too where a listener's tracks vary in what
+        hardly varied before: on 35 real listeners F1 falls without (-0.01 with smoothed variances, -0.28 with bare ones) and
+        rises with (+0.02).
         """
         return self.rehearse_together([self], X, y, weight, rehearsal=rehearsal, n0=n0)[0]
 
@@ -169,8 +169,6 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
             if rehearsal is not None:
                 new.class_count_ = member.class_count_ * (member.memory * n0 / member.class_count_.sum())
             new._merge(*moments)
-            if rehearsal is not None:
-                new.var_ = member.var_
             taught.append(new)
         return taught
 
