@@ -171,6 +171,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             n_trees=rounds,
             depth=self.max_depth,
             settings=(self.learning_rate, self.reg_lambda, self.min_child_weight),
+            seed=self.seed_ + self.n_rounds_,
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -269,6 +270,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
                 n_trees=member.rehearse_rounds,
                 depth=member.rehearse_depth,
                 settings=(member.rehearse_rate, member.reg_lambda, member.min_child_weight),
+                seed=member.seed_,
             )
         return new
 
