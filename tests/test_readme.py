@@ -1,0 +1,34 @@
+"""What the README shows runs, and what it names is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_ten_lines_run() -> None:
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert code is not None
+    names: dict[str, object] = {}
+    exec(compile(code.group(1), "README.md", "exec"), names)
+    assert len(names["session"].answers) == 4  # type: ignore[attr-defined]
+
+
+def test_every_make_target_and_page_it_names_exists() -> None:
+    targets = {a or b for a, b in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", README, re.MULTILINE)}
+    made = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"demo", "test", "bench"} <= targets <= made
+    for page in re.findall(r"`(docs/[a-z0-9_]+\.md)`", README):
+        assert (ROOT / page).is_file(), page
+
+
+def test_every_verb_it_names_exists() -> None:
+    from dissensus.cli.main import VERBS
+
+    named = set(re.findall(r"dissensus ([a-z][a-z-]+)[ `]", README.split("```python")[0] + README.split("```\n")[-1]))
+    known = set(VERBS) | {"study-listeners"}
+    assert {"evaluate", "study-listeners"} <= named
+    assert named <= known, named - known
