@@ -13,7 +13,20 @@ from dissensus.cli.main import app, main
 from dissensus.datasets.synthetic import Panel, latent_listeners
 from dissensus.evaluation.table import COLUMNS, read_columns
 
-QUICK = ("--members", "gnb,sgd", "--rounds", "2", "--queries", "4", "--repeats", "2", "--null-repeats", "1", "--jobs", "1")
+QUICK = (
+    "--members",
+    "gnb,sgd",
+    "--rounds",
+    "2",
+    "--queries",
+    "4",
+    "--repeats",
+    "2",
+    "--null-repeats",
+    "1",
+    "--jobs",
+    "1",
+)
 
 
 def invoke(*arguments: str) -> object:

@@ -78,6 +78,7 @@ def test_a_paper_protocol_is_labelled() -> None:
     paper = Protocol(name="trompa2022", crowd="evaluated", strategies=("rand",), updates=("replay",), kinds=("sgd",))
     text = format_summary(summarise(made_up({"rand": 0.0}), paper))
     assert "(paper)" in text
+    assert "slope >= 0" in text
     assert "known faults: human consensus counts" in text
 
 

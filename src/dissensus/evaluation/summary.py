@@ -126,9 +126,11 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def format_summary(summary: dict[str, Any]) -> str:
     """The summary as text: the table, the paired comparisons, and what held in words."""
+    is_paper = summary["label"] == "paper"
     has_null = any("null_gain" in row for row in summary["rows"])
     head = ["update", "member", "strategy", "start", "end", "gain", "AULC", "above start"]
-    table = [head + (["gain, permuted", "above, permuted"] if has_null else [])]
+    head += ["slope >= 0"] * is_paper + ["gain, permuted", "above, permuted"] * has_null
+    table = [head]
     for row in summary["rows"]:
         cells = [
             row["update"],
@@ -138,6 +140,8 @@ def format_summary(summary: dict[str, Any]) -> str:
             f"{row['end']['mean']:.3f}",
         ]
         cells += [_text(row["gain"]), _text(row["aulc"], signed=False), f"{row['share_above_start']:.0%}"]
+        if is_paper:  # what the published criterion would call personalised
+            cells.append(f"{row['share_slope_not_negative']:.0%}")
         if has_null:
             cells += [_text(row["null_gain"]), f"{row['null_share_above_start']:.0%}"]
         table.append(cells)

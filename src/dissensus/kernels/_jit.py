@@ -52,7 +52,12 @@ def kernel(function: Callable[..., Any] | None = None, *, exact: bool = False) -
     """
     import numba
 
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": CACHE, "fastmath": False if exact else FASTMATH}
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "cache": CACHE,
+        "fastmath": False if exact else FASTMATH,
+    }
 
     def wrap(inner: Callable[..., Any]) -> Any:
         try:
