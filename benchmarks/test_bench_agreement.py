@@ -38,7 +38,8 @@ def test_ours(benchmark: Any, ratings: Any) -> None:
     assert 0.4 < found < 0.9
 
 
-def test_peer(benchmark: Any, ratings: Any) -> None:
+@pytest.mark.parametrize("who", ["krippendorff, from PyPI"])
+def test_peer(benchmark: Any, who: str, ratings: Any) -> None:
     krippendorff = pytest.importorskip("krippendorff")
     benchmark.group = GROUP
     found = benchmark.pedantic(
