@@ -20,6 +20,7 @@ from dissensus.committee.training.fit import (  # noqa: E402
     train_committee,
     train_member,
 )
+from dissensus.committee.training.heads import with_heads  # noqa: E402
 from dissensus.committee.training.short_chunk import (  # noqa: E402
     CHUNK_SAMPLES,
     LogMelFrontEnd,
@@ -220,3 +221,19 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="without running code"):
         load_public_checkpoint(str(tmp_path / "evil.pth"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_heads_of_folds_share_the_trunk_and_learn(clips: ClipSet) -> None:
+    trunk = train_member(clips, width=8, schedule=SHORT).model
+    members = with_heads(trunk, clips, n_members=3, device="cpu")
+    assert len(members) == 3
+    for member in members:
+        state = member.state_dict()
+        assert all(torch.equal(v, state[k]) for k, v in trunk.state_dict().items() if not k.startswith("dense2."))
+    assert not torch.equal(members[0].dense2.weight, members[1].dense2.weight)
+    truth = clips.target.argmax(axis=1)
+    heard = np.mean([predict_clips(m, clips, np.arange(24)) for m in members], axis=0).argmax(axis=1)
+    own = predict_clips(trunk, clips, np.arange(24)).argmax(axis=1)
+    assert (heard == truth).mean() >= 0.9 > (own == truth).mean()
+    with pytest.raises(ParameterError, match="at least 2"):
+        with_heads(trunk, clips, n_members=1)
