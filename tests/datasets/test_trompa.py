@@ -133,7 +133,11 @@ def test_missing_column_folder_and_file_are_named(folder, tmp_path):
         trompa.load(folder, "2023-01-01")
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b\x08\x00broken", b"plain", gzip.compress(b"{} x"), gzip.compress(b"[]")])
+@pytest.mark.parametrize(
+    "content",
+    [b"\x1f\x8b\x08\x00broken", b"plain", gzip.compress(b"{} x"), gzip.compress(b"[]")],
+    ids=["broken-gzip", "no-gzip", "no-json", "no-table"],  # the bytes hold a time: two workers would name them differently
+)
 def test_broken_files_raise_a_typed_error(folder, content):
     (folder / "data_07_03_2022.json.gz").write_bytes(content)
     with pytest.raises(DataFormatError, match=r"data_07_03_2022\.json\.gz"):
