@@ -16,8 +16,8 @@ import pytest
 from scipy.linalg import cho_factor, cho_solve
 
 from dissensus.features.pool import Pool
-from dissensus.personalisation.crowd_prior import CrowdPrior, CrowdSettings, rbf_kernel
-from dissensus.personalisation.listener_model import ListenerModel
+from dissensus.personalisation.listener.crowd_prior import CrowdPrior, CrowdSettings, rbf_kernel
+from dissensus.personalisation.listener.model import ListenerModel
 
 STUDY = (1_000, 200, 5_000)
 SERVICE = (100_000, 10_000, 1_000_000)

@@ -26,7 +26,7 @@ from dissensus.evaluation.listener_study import (
 )
 from dissensus.evaluation.listener_values import run_values_study, values_rows
 from dissensus.features.pool import Pool
-from dissensus.personalisation.listener_model import ListenerModel
+from dissensus.personalisation.listener.model import ListenerModel
 
 
 @pytest.fixture(scope="module", autouse=True)

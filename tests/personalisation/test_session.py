@@ -27,7 +27,7 @@ from dissensus.errors import (
 )
 from dissensus.features import Pool
 from dissensus.personalisation import CommitteeLearner, Session, StopWhenStable
-from dissensus.personalisation.listener_model import ListenerModel
+from dissensus.personalisation.listener.model import ListenerModel
 from dissensus.strategies import consensus_entropy
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])

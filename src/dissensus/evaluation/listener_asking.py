@@ -13,8 +13,8 @@ from dissensus.datasets import Dataset
 from dissensus.errors import ParameterError
 from dissensus.evaluation.listener_study import SCORE_NAMES, ListenerPlan, score_row, study_tasks, track_info
 from dissensus.evaluation.splits import Splits, child_seed
-from dissensus.personalisation.listener_model import ListenerModel
-from dissensus.personalisation.personal_model import PersonalModel
+from dissensus.personalisation.listener.model import ListenerModel
+from dissensus.personalisation.listener.personal_model import PersonalModel
 from dissensus.strategies.consensus import machine_consensus, select
 
 __all__ = ["ASKING", "AskingCurves", "run_asking_study"]

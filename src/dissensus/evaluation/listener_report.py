@@ -15,7 +15,7 @@ from dissensus.evaluation._write import write_text
 from dissensus.evaluation.intervals import Interval, area_under_curve, bootstrap_interval, compare_paired
 from dissensus.evaluation.listener_asking import AskingCurves
 from dissensus.evaluation.listener_study import RULES, SCORE_NAMES, ListenerScores
-from dissensus.personalisation.calibration import calibration_curve
+from dissensus.personalisation.listener.calibration import calibration_curve
 
 __all__ = ["Row", "asking_rows", "calibration_rows", "study_rows", "write_report"]
 

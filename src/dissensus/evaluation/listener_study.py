@@ -17,9 +17,9 @@ from dissensus.datasets import Annotations, Dataset
 from dissensus.errors import ParameterError
 from dissensus.evaluation.scores import track_scores
 from dissensus.evaluation.splits import Splits, child_seed
-from dissensus.personalisation.calibration import Recalibration
-from dissensus.personalisation.listener_model import ListenerModel, TrackInfo
-from dissensus.personalisation.personal_model import PersonalModel
+from dissensus.personalisation.listener.calibration import Recalibration
+from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
+from dissensus.personalisation.listener.personal_model import PersonalModel
 
 __all__ = [
     "RULES",

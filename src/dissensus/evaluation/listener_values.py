@@ -12,7 +12,7 @@ from dissensus.errors import ParameterError
 from dissensus.evaluation.intervals import bootstrap_interval
 from dissensus.evaluation.listener_report import Row
 from dissensus.evaluation.splits import Splits, child_seed
-from dissensus.personalisation.values import ValueModel
+from dissensus.personalisation.listener.values import ValueModel
 
 __all__ = ["run_values_study", "values_rows"]
 

@@ -1,7 +1,7 @@
 """From everybody's committee to one listener's: sessions of asking and telling, and how answers change a committee."""
 
 from dissensus.personalisation.learner import CommitteeLearner, Learner
-from dissensus.personalisation.listener_model import ListenerModel, TrackInfo
+from dissensus.personalisation.listener import ListenerModel, TrackInfo
 from dissensus.personalisation.query import Query, StopWhenStable
 from dissensus.personalisation.session import Session
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.asking import RANDOM_REASON, random_part
 from dissensus.personalisation.learner import Learner
+from dissensus.personalisation.listener.policy import RANDOM_REASON, random_part
 from dissensus.personalisation.query import Crowd, LabelBook, Query
 from dissensus.strategies.consensus import STRATEGIES, leave_listener_out, machine_consensus, select
 from dissensus.strategies.diverse import select_diverse

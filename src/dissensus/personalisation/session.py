@@ -20,8 +20,8 @@ from dissensus.errors import (
 )
 from dissensus.personalisation.asker import Asker
 from dissensus.personalisation.learner import CommitteeLearner, Learner
-from dissensus.personalisation.listener_model import learner_for
-from dissensus.personalisation.personal_model import PersonalModel
+from dissensus.personalisation.listener.model import learner_for
+from dissensus.personalisation.listener.personal_model import PersonalModel
 from dissensus.personalisation.query import Crowd, LabelBook, Query, StopWhenStable
 from dissensus.personalisation.session_state import Answer, State
 from dissensus.strategies.balanced import tie_keys
@@ -30,7 +30,7 @@ from dissensus.strategies.consensus import machine_consensus
 if TYPE_CHECKING:
     from dissensus.committee import Committee
     from dissensus.features.pool import Pool
-    from dissensus.personalisation.listener_model import ListenerModel
+    from dissensus.personalisation.listener.model import ListenerModel
 
 __all__ = ["Session"]
 

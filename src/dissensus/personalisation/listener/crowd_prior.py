@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._validate import as_features, check_count
 from dissensus.errors import LabelError, ParameterError
-from dissensus.personalisation.crowd_gp import ExactPosterior
-from dissensus.personalisation.crowd_inducing import InducingPosterior, pivoted_features
+from dissensus.personalisation.listener.crowd_gp import ExactPosterior
+from dissensus.personalisation.listener.crowd_inducing import InducingPosterior, pivoted_features
 
 __all__ = ["SOURCES", "CrowdBelief", "CrowdPrior", "CrowdSettings", "floored", "rbf_kernel"]
 

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError
 from dissensus.features.pool import Pool
-from dissensus.personalisation.crowd_gp import ExactPosterior
-from dissensus.personalisation.crowd_prior import rbf_kernel
-from dissensus.personalisation.listener_model import standardised, track_means
-from dissensus.personalisation.personal_kernel import PersonalKernel, PersonalWeights
+from dissensus.personalisation.listener.crowd_gp import ExactPosterior
+from dissensus.personalisation.listener.crowd_prior import rbf_kernel
+from dissensus.personalisation.listener.model import standardised, track_means
+from dissensus.personalisation.listener.personal_kernel import PersonalKernel, PersonalWeights
 
 __all__ = ["CROWD_VARIANCE", "SCALE_USE", "PersonalValues", "ValueModel"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus.personalisation.residual import softmax
+from dissensus.personalisation.listener.residual import softmax
 
 __all__ = ["centred_log", "fit_map_logistic", "map_predict"]
 

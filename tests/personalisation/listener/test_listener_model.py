@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from dissensus.datasets import Annotations
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.personalisation import Session
-from dissensus.personalisation.asking import AskingPolicy
-from dissensus.personalisation.listener_model import ListenerModel, TrackInfo
-from dissensus.personalisation.personal_kernel import CoRatings, PersonalWeights
-from dissensus.personalisation.personal_model import MODELS, PersonalModel, Prior
+from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
+from dissensus.personalisation.listener.personal_kernel import CoRatings, PersonalWeights
+from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
+from dissensus.personalisation.listener.policy import AskingPolicy
 
 answer_sets = st.dictionaries(st.integers(0, 29), st.integers(0, 3), min_size=1, max_size=12)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from dissensus.personalisation.map_logistic import centred_log, fit_map_logistic, map_predict
-from dissensus.personalisation.residual import (
+from dissensus.personalisation.listener.map_logistic import centred_log, fit_map_logistic, map_predict
+from dissensus.personalisation.listener.residual import (
     fit_logistic_gp,
     fit_residual_gp,
     loo_logistic_gp,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.map_logistic import centred_log
+from dissensus.personalisation.listener.map_logistic import centred_log
 
 __all__ = ["CoRatings", "PersonalKernel", "PersonalWeights"]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.stack import STACK_PRIOR, stack_proba, stack_weights
+from dissensus.personalisation.listener.stack import STACK_PRIOR, stack_proba, stack_weights
 
 
 @given(seed=st.integers(0, 10_000), n=st.integers(0, 20))

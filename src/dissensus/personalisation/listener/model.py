@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import DataFormatError, ParameterError
-from dissensus.personalisation.crowd_prior import CrowdBelief, CrowdPrior, CrowdSettings
-from dissensus.personalisation.personal_kernel import CoRatings, PersonalKernel, PersonalWeights
-from dissensus.personalisation.personal_model import PersonalModel, Prior
-from dissensus.personalisation.stack import STACK_PRIOR
+from dissensus.personalisation.listener.crowd_prior import CrowdBelief, CrowdPrior, CrowdSettings
+from dissensus.personalisation.listener.personal_kernel import CoRatings, PersonalKernel, PersonalWeights
+from dissensus.personalisation.listener.personal_model import PersonalModel, Prior
+from dissensus.personalisation.listener.stack import STACK_PRIOR
 
 if TYPE_CHECKING:
     from dissensus.features.pool import Pool
@@ -65,7 +65,7 @@ class ListenerModel:
     weights : PersonalWeights, optional
         Of the personal kernel.
     model : {"logistic", "geometric", "residual", "map"}
-        Personal model (see :data:`~dissensus.personalisation.personal_model.MODELS`).
+        Personal model (see :data:`~dissensus.personalisation.listener.personal_model.MODELS`).
     stack_prior : tuple of float
         Shares of no, half and full personal shift before any answer.
 
@@ -176,10 +176,10 @@ class ListenerModel:
         Returns
         -------
         dict
-            ``source`` (see :data:`~dissensus.personalisation.crowd_prior.SOURCES`), ``n_raters``, ``crowd`` and
+            ``source`` (see :data:`~dissensus.personalisation.listener.crowd_prior.SOURCES`), ``n_raters``, ``crowd`` and
             ``listener`` (probability by class), ``n_answers``, ``trust`` (weight of no, half and full personal shift).
         """
-        from dissensus.personalisation.crowd_prior import SOURCES
+        from dissensus.personalisation.listener.crowd_prior import SOURCES
 
         row = int(self.pool.index_of([track_id])[0])
         belief, names = model.prior.belief, self.classes.tolist()

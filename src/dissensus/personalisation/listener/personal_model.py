@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.crowd_prior import CrowdBelief, floored
-from dissensus.personalisation.decision import EXPONENT, decide
-from dissensus.personalisation.map_logistic import centred_log, fit_map_logistic, map_predict
-from dissensus.personalisation.personal_kernel import PersonalKernel
-from dissensus.personalisation.residual import (
+from dissensus.personalisation.listener.crowd_prior import CrowdBelief, floored
+from dissensus.personalisation.listener.decision import EXPONENT, decide
+from dissensus.personalisation.listener.map_logistic import centred_log, fit_map_logistic, map_predict
+from dissensus.personalisation.listener.personal_kernel import PersonalKernel
+from dissensus.personalisation.listener.residual import (
     LogisticFit,
     fit_logistic_gp,
     fit_residual_gp,
     loo_logistic_gp,
     loo_residual_gp,
 )
-from dissensus.personalisation.stack import STACK_PRIOR, stack_proba, stack_weights
+from dissensus.personalisation.listener.stack import STACK_PRIOR, stack_proba, stack_weights
 
 __all__ = ["MODELS", "PersonalModel", "Prior"]
 
@@ -225,7 +225,7 @@ class PersonalModel:
         return np.maximum(gain, 0.0)
 
     def predict(self, *, exponent: float = EXPONENT, frequency: Floats | None = None) -> Ints:
-        """``(n_tracks,)`` class indices by the decision rule (see :func:`~dissensus.personalisation.decision.decide`)."""
+        """``(n_tracks,)`` class indices by the decision rule (:func:`~dissensus.personalisation.listener.decide`)."""
         return decide(self.proba, frequency, exponent=exponent)
 
     # ---- the protocol of learners ----------------------------------------------------------------------------------

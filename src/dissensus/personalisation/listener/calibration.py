@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._validate import as_float, check_count
 from dissensus.errors import ParameterError
-from dissensus.personalisation.map_logistic import centred_log, fit_map_logistic, map_predict
+from dissensus.personalisation.listener.map_logistic import centred_log, fit_map_logistic, map_predict
 
 __all__ = ["CalibrationCurve", "Recalibration", "calibration_curve"]
 

@@ -61,7 +61,7 @@ class InducingPosterior:
     own_variance : (n_tracks,) ndarray
         Prior variance of what is each track's own; above zero.
     listener_variance, noise : float
-        As in :class:`~dissensus.personalisation.crowd_gp.ExactPosterior`.
+        As in :class:`~dissensus.personalisation.listener.crowd_gp.ExactPosterior`.
     track, listener, target
         The ratings, as there.
     n_listeners : int

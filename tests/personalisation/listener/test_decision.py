@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.calibration import Recalibration, calibration_curve
-from dissensus.personalisation.decision import axis_proba, choose_exponent, decide
+from dissensus.personalisation.listener.calibration import Recalibration, calibration_curve
+from dissensus.personalisation.listener.decision import axis_proba, choose_exponent, decide
 
 tables = nps.arrays(np.float64, st.tuples(st.integers(1, 8), st.just(4)), elements=st.floats(0.01, 1)).map(
     lambda a: a / a.sum(axis=1, keepdims=True)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissensus.errors import LabelError, ParameterError
-from dissensus.personalisation.crowd_inducing import pivoted_features
-from dissensus.personalisation.crowd_prior import SOURCES, CrowdPrior, CrowdSettings, rbf_kernel
+from dissensus.personalisation.listener.crowd_inducing import pivoted_features
+from dissensus.personalisation.listener.crowd_prior import SOURCES, CrowdPrior, CrowdSettings, rbf_kernel
 
 KINDS: dict[str, dict[str, Any]] = {"exact": {}, "inducing": {"n_inducing": 12}}
 

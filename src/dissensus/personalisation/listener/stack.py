@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.residual import softmax
+from dissensus.personalisation.listener.residual import softmax
 
 __all__ = ["STACK_PRIOR", "STACK_STEPS", "stack_proba", "stack_weights"]
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._validate import check_count
 from dissensus.errors import ParameterError
-from dissensus.personalisation.personal_model import PersonalModel
+from dissensus.personalisation.listener.personal_model import PersonalModel
 from dissensus.strategies.consensus import select
 
 __all__ = ["RANDOM_REASON", "AskingPolicy", "Proposal", "random_part"]

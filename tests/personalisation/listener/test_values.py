@@ -9,7 +9,7 @@ import pytest
 
 from dissensus.errors import ParameterError
 from dissensus.features.pool import Pool
-from dissensus.personalisation.values import ValueModel
+from dissensus.personalisation.listener.values import ValueModel
 
 
 def world(seed: int = 0, *, offset: float = 0.0, spread: float = 1.0) -> tuple[Pool, Any, Any, Any]:

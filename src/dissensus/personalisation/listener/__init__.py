@@ -1,0 +1,38 @@
+"""The listener model: the crowd without one listener, what is personal on top, and how far to trust it.
+
+From what others said to what one listener hears: :class:`CrowdPrior` (with exact leave-out), :class:`PersonalModel` (refitted
+from the prior at every answer), the do-no-harm stack, the decision rule, :class:`AskingPolicy`, and :class:`ValueModel` for
+continuous ratings. :class:`ListenerModel` puts them together for a catalogue.
+"""
+
+from dissensus.personalisation.listener.calibration import CalibrationCurve, Recalibration, calibration_curve
+from dissensus.personalisation.listener.crowd_prior import SOURCES, CrowdBelief, CrowdPrior, CrowdSettings
+from dissensus.personalisation.listener.decision import axis_proba, choose_exponent, decide
+from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
+from dissensus.personalisation.listener.personal_kernel import PersonalWeights
+from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
+from dissensus.personalisation.listener.policy import AskingPolicy, Proposal
+from dissensus.personalisation.listener.values import PersonalValues, ValueModel
+
+__all__ = [
+    "MODELS",
+    "SOURCES",
+    "AskingPolicy",
+    "CalibrationCurve",
+    "CrowdBelief",
+    "CrowdPrior",
+    "CrowdSettings",
+    "ListenerModel",
+    "PersonalModel",
+    "PersonalValues",
+    "PersonalWeights",
+    "Prior",
+    "Proposal",
+    "Recalibration",
+    "TrackInfo",
+    "ValueModel",
+    "axis_proba",
+    "calibration_curve",
+    "choose_exponent",
+    "decide",
+]
