@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -31,69 +31,127 @@ def cnn(
     ),
     width: int = typer.Option(128, help="Channels of the first block; 128 is the published network."),
     folds: int = typer.Option(5, help="Members, each on the training side of one song-level fold."),
-    epochs: int = typer.Option(200, help="Epochs in all; a fifth with Adam, a tenth for each of two rates of SGD."),
+    shared_trunk: bool = typer.Option(
+        False,
+        "--shared-trunk",
+        help="One network with --folds heads, asked for the price of one, instead of as many networks.",
+    ),
+    epochs: int = typer.Option(200, help="Epochs in all; what Adam leaves is SGD, at three rates that fall."),
+    adam_epochs: int = typer.Option(None, min=1, help="Of these, with Adam; default a fifth."),
+    sgd_epochs: int = typer.Option(
+        None, min=1, help="Of these, at each of the first two rates of SGD; default a tenth."
+    ),
     batch_size: int = typer.Option(16, help="Chunks a step."),
     learning_rate: float = typer.Option(1e-4, help="Of Adam."),
     augment: bool = typer.Option(False, help="Random gain, noise and masked bands (SpecAugment)."),
     paper: bool = typer.Option(False, "--paper", help="Independent sigmoids and BCE, as published."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
-    seed: int = typer.Option(0, help="Seed of folds, order and weights."),
+    seed: int = typer.Option(0, help="Seed of folds, order and weights, and of made-up music."),
+    threads: int = typer.Option(
+        None,
+        min=1,
+        help="Of torch on the CPU; default: one a core. With 1, two runs on a machine agree to the last bit.",
+    ),
 ) -> None:
     """Train the short-chunk CNN, one member a fold. A run that was stopped goes on where it was.
+
+    Members with networks of their own are each tested on the fold they have not heard. With `--shared-trunk` a fifth of the
+    songs is put aside first, from the network and from all heads, and they are tested on that.
 
     **Try it:** `dissensus pretrain cnn --synthetic 400 --width 16 --epochs 40 --learning-rate 0.001 -o models/`
     """
     try:
         from dissensus.committee.training.checkpoint import write_weights
         from dissensus.committee.training.clips import Augmentation
-        from dissensus.committee.training.fit import Schedule, train_committee
+        from dissensus.committee.training.fit import Schedule, use_threads
     except ImportError:
         raise MissingDependencyError("training needs torch: pip install 'dissensus[train]'") from None
     from rich.progress import Progress
-
-    from dissensus.evaluation.cnn_study import study_synthetic
-    from dissensus.features.summary import summary
 
     if (audio is None) == (synthetic == 0):
         raise ParameterError("give either --audio FILE.csv or --synthetic N")
     extra = Augmentation(gain_db=6.0, noise_db=30.0, mask_mels=12, mask_frames=30) if augment else Augmentation()
     schedule = Schedule(
-        epochs=epochs, adam_epochs=max(1, epochs // 5), sgd_epochs=max(1, epochs // 10), batch_size=batch_size,
-        learning_rate=learning_rate, augmentation=extra,
+        epochs=epochs, adam_epochs=adam_epochs or max(1, epochs // 5), sgd_epochs=sgd_epochs or max(1, epochs // 10),
+        batch_size=batch_size, learning_rate=learning_rate, augmentation=extra,
     )  # fmt: skip
+    if threads is not None:
+        use_threads(threads)
     options: dict[str, Any] = {"width": width, "schedule": schedule, "device": device, "paper": paper}
     out.mkdir(parents=True, exist_ok=True)
     with Progress(transient=True) as bar:
-        task = bar.add_task("training", total=folds * epochs)
+        n_networks = 1 if shared_trunk else folds
+        task = bar.add_task("training", total=n_networks * epochs)
 
         def progress(fold: int, epoch: Any) -> None:
             bar.update(
                 task, completed=fold * epochs + epoch.number + 1,
-                description=f"fold {fold + 1}: loss {epoch.train_loss:.3f}, held-out F1 {epoch.val_f1:.3f}",
+                description=f"network {fold + 1}: loss {epoch.train_loss:.3f}, held-out F1 {epoch.val_f1:.3f}",
             )  # fmt: skip
 
-        if synthetic:
-            study = study_synthetic(synthetic, summary, n_folds=folds, seed=seed, out=out, progress=progress, **options)
-            members, data_id = study.members, f"dissensus synthetic music, {synthetic} clips, seed {seed}"
-        else:
-            clips = _read_clips(audio)
-            trained = train_committee(clips, n_folds=folds, random_state=seed, out=out, progress=progress, **options)
-            members, data_id = [member for member, _ in trained], str(audio.name)
-    for i, member in enumerate(members):
+        options |= {"seed": seed, "out": out, "progress": progress}
+        result = _train(audio, synthetic, folds, shared_trunk, options)
+    for i, member in enumerate(result.members):
         about = {
-            "data_id": data_id, "fold": i, "seed": seed, "device": member.device, "precision": member.precision,
-            "train_songs": len(member.train_songs), "history": [row.__dict__ for row in member.history],
+            "data_id": result.data_id, "fold": i, "seed": seed, "device": member.device, "precision": member.precision,
+            "shared_trunk": shared_trunk, "train_songs": len(member.train_songs),
+            "validation_songs": len(member.validation_songs), "history": [row.__dict__ for row in member.history],
         }  # fmt: skip
         write_weights(out / f"member{i}.safetensors", member.model, about)
         (out / f"fold{i}.checkpoint").unlink(missing_ok=True)
+    for i, member in enumerate(result.members[:n_networks]):
         best = max((row for row in member.history if row.best), key=lambda row: row.number)
         typer.echo(
-            f"member {i}: held-out songs of its training side, macro F1 {best.val_f1:.3f}, "
+            f"{'trunk' if shared_trunk else f'member {i}'}: held-out songs of its training side, macro F1 {best.val_f1:.3f}, "
             f"loss {best.val_loss:.3f} at epoch {best.number}"
         )
-    if synthetic:
-        typer.echo(str(study))
+    typer.echo(result.report)
     typer.echo(f"weights: {out}/member*.safetensors; next: dissensus export {out} -o cnn.onnx")
+
+
+class _Trained(NamedTuple):
+    """Members, what they were trained on, and how they do where they have not been."""
+
+    members: list[Any]
+    data_id: str
+    report: str
+
+
+def _train(audio: Path, synthetic: int, n_members: int, shared_trunk: bool, options: dict[str, Any]) -> _Trained:
+    """Train on files or on made-up music."""
+    import numpy as np
+
+    from dissensus.committee.training.fit import macro_f1, predict_clips, train_committee
+    from dissensus.committee.training.heads import train_shared_trunk
+    from dissensus.evaluation.cnn_study import study_synthetic
+    from dissensus.features.is13 import is13
+    from dissensus.features.summary import summary
+
+    if synthetic:
+        study = study_synthetic(
+            synthetic,
+            {"IS13": is13, "plain descriptors": summary},
+            n_folds=n_members,
+            shared_trunk=shared_trunk,
+            **options,
+        )
+        data_id = f"dissensus synthetic music, {synthetic} clips, seed {options['seed']}"
+        return _Trained(study.members, data_id, str(study))
+    clips = _read_clips(audio)
+    given = {name: value for name, value in options.items() if name != "seed"} | {"random_state": options["seed"]}
+    if shared_trunk:
+        done = train_shared_trunk(clips, n_members=n_members, **given)
+        members, outside, whose = done.members, [done.held_out], "heads together, on songs that no part has heard"
+    else:
+        trained = train_committee(clips, n_folds=n_members, **given)
+        members, outside = [member for member, _ in trained], [rows for _, rows in trained]
+        whose = f"members, each on the songs of its fold, mean of {n_members}"
+    votes = [members if shared_trunk else [member] for member in members[: len(outside)]]
+    scores = [
+        macro_f1(clips, rows, np.mean([predict_clips(m.model, clips, rows) for m in voters], axis=0))
+        for voters, rows in zip(votes, outside, strict=True)
+    ]
+    return _Trained(members, audio.name, f"{whose}: macro F1 {np.mean(scores):.3f}")
 
 
 def _read_clips(path: Path) -> ClipSet:

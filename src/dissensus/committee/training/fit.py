@@ -25,10 +25,12 @@ __all__ = [
     "TrainedMember",
     "choose_device",
     "log_mel_chunks",
+    "macro_f1",
     "predict_clips",
     "split_songs",
     "train_committee",
     "train_member",
+    "use_threads",
 ]
 
 
@@ -88,6 +90,11 @@ def choose_device(device: str = "auto") -> torch.device:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ParameterError(f"device={device!r}: torch sees no CUDA device here; use 'cpu' or 'auto'")
     return torch.device(device)
+
+
+def use_threads(n: int) -> None:
+    """Give torch ``n`` threads on the CPU."""
+    torch.set_num_threads(n)
 
 
 def _seeds(seed: int, *key: int) -> np.random.SeedSequence:
@@ -202,20 +209,19 @@ def _run_epoch(
     return total / len(order)
 
 
-def _validate(model: ShortChunkCNN, clips: ClipSet, rows: NDArray[Any], device: torch.device) -> tuple[float, float]:
+def macro_f1(clips: ClipSet, rows: NDArray[Any], proba: NDArray[Any]) -> float:
+    """Macro F1 of ``proba (n_rows, n_classes)`` against the most probable class of each clip's label."""
     from sklearn.metrics import f1_score
 
+    every = list(range(clips.n_classes))
+    truth = clips.target[rows].argmax(axis=1)
+    return float(f1_score(truth, proba.argmax(axis=1), labels=every, average="macro", zero_division=0))
+
+
+def _validate(model: ShortChunkCNN, clips: ClipSet, rows: NDArray[Any], device: torch.device) -> tuple[float, float]:
     proba = predict_clips(model, clips, rows, device=device)
-    target = clips.target[rows]
-    loss = float(-(target * np.log(np.clip(proba, 1e-7, 1.0))).sum(axis=1).mean())
-    f1 = f1_score(
-        target.argmax(axis=1),
-        proba.argmax(axis=1),
-        labels=list(range(clips.n_classes)),
-        average="macro",
-        zero_division=0,
-    )
-    return loss, float(f1)
+    loss = float(-(clips.target[rows] * np.log(np.clip(proba, 1e-7, 1.0))).sum(axis=1).mean())
+    return loss, macro_f1(clips, rows, proba)
 
 
 def train_member(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +13,94 @@ from torch import nn
 
 from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.training.clips import ClipSet
-from dissensus.committee.training.fit import choose_device, predict_clips
+from dissensus.committee.training.fit import Epoch, TrainedMember, choose_device, predict_clips, train_member
 from dissensus.committee.training.short_chunk import ShortChunkCNN
 from dissensus.errors import ParameterError
 
-__all__ = ["with_heads"]
+__all__ = ["TrunkAndHeads", "train_shared_trunk", "with_heads"]
+
+#: One part in so many of the songs is kept from the trunk and from every head.
+TEST_PARTS = 5
+
+
+@dataclass(frozen=True)
+class TrunkAndHeads:
+    """Members that share a trunk, and the clips that none of their parts has heard.
+
+    Attributes
+    ----------
+    members : list of TrainedMember
+        Differing in their last layer only; songs and history are those of the trunk.
+    held_out : (n,) ndarray of int
+        Clips that neither the trunk, nor the choice of its epoch, nor any head has seen.
+    """
+
+    members: list[TrainedMember]
+    held_out: NDArray[np.int64]
+
+
+def train_shared_trunk(
+    clips: ClipSet,
+    *,
+    n_members: int = 5,
+    alpha: float = 1e-3,
+    random_state: int = 0,
+    out: Path | None = None,
+    progress: Callable[[int, Epoch], None] | None = None,
+    **options: Any,
+) -> TrunkAndHeads:
+    """Train one network and give it ``n_members`` heads: a committee that costs one pass.
+
+    With trunks of their own, each member is tested on the fold it has not heard. A shared trunk has heard the folds of all
+    heads, so such a test would flatter it. Here a fifth of the songs is put aside first; the trunk is trained on the others
+    (and its epoch chosen on some of these), the heads on folds of the others, and only the fifth is fit to test on.
+
+    Parameters
+    ----------
+    clips : ClipSet
+        All clips.
+    n_members : int
+        Number of heads, at least 2.
+    alpha : float
+        Penalty of a head, see :class:`~dissensus.committee.cnn_head.CnnHead`.
+    random_state : int
+        Of the fifth, the folds, the order and the weights.
+    out : Path, optional
+        Folder of the checkpoint ``fold0.checkpoint``.
+    progress : callable, optional
+        Called as ``progress(0, epoch)``.
+    **options
+        Of :func:`~dissensus.committee.training.fit.train_member`.
+
+    Returns
+    -------
+    TrunkAndHeads
+
+    Raises
+    ------
+    ParameterError
+        Fewer than two heads, too few songs, or a class missing.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if n_members < 2:
+        raise ParameterError(f"n_members={n_members}: at least 2 heads make a committee")
+    hard = clips.target.argmax(axis=1)
+    if len(np.unique(clips.songs)) < TEST_PARTS:
+        raise ParameterError(
+            f"{len(np.unique(clips.songs))} songs are too few to put one in {TEST_PARTS} aside for testing"
+        )
+    parts = StratifiedGroupKFold(n_splits=TEST_PARTS, shuffle=True, random_state=random_state)
+    inside, outside = next(iter(parts.split(hard, hard, clips.songs)))
+    trunk = train_member(
+        clips, inside, random_state=random_state, checkpoint=None if out is None else Path(out) / "fold0.checkpoint",
+        progress=None if progress is None else (lambda row: progress(0, row)), **options,
+    )  # fmt: skip
+    heads = with_heads(
+        trunk.model, clips, inside, n_members=n_members, alpha=alpha, device=options.get("device", "auto"),
+        random_state=random_state,
+    )  # fmt: skip
+    return TrunkAndHeads([replace(trunk, model=model) for model in heads], outside)
 
 
 def with_heads(
