@@ -9,11 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus._backend import resolve
-from dissensus._threads import resolve_threads, run_blocks
-from dissensus._validate import as_float, check_count
-from dissensus.errors import EmptyAudioError, NonFiniteAudioError, ParameterError
-from dissensus.features.is13_plan import HOP_S, LONG_S, IS13Plan, plan_for
+from dissensus.features.is13_stream import DescriptorStream, IS13Stream
 
 __all__ = ["IS13_DESCRIPTORS", "IS13_NAMES", "is13", "is13_descriptors"]
 
@@ -48,62 +44,6 @@ _STEMS = (
 IS13_DESCRIPTORS: tuple[str, ...] = tuple(stem.format(delta) for delta in ("", "_de") for stem in _STEMS)
 #: Names of the 260 features, in the order of the columns of :func:`is13`.
 IS13_NAMES: tuple[str, ...] = tuple(f"{name}_{kind}" for name in IS13_DESCRIPTORS for kind in ("stddev", "amean"))
-
-#: Local, voiced-voiced, voiced-unvoiced, threshold, range, unvoiced-unvoiced, voicing threshold, least RMS.
-_PATH_WEIGHTS = np.array([2.0, 10.0, 10.0, 4.0, 1.0, 1.0, 0.7, 0.001])
-_PATH_LAG = 30
-_SEARCH = 0.25
-_N_VOICING = 6
-_BLOCK = 512
-
-
-def _as_signal(signal: ArrayLike, sr: int) -> NDArray[np.float32]:
-    x = as_float(signal, "signal")
-    if x.ndim != 1:
-        raise ParameterError(f"signal must be (n_samples,) mono; got shape {x.shape}: downmix it first")
-    if x.size == 0:
-        raise EmptyAudioError("signal holds no samples")
-    if not np.isfinite(x).all():
-        at = int(np.argmin(np.isfinite(x)))
-        raise NonFiniteAudioError(f"signal[{at}] is not finite: repair or drop such samples first")
-    return np.ascontiguousarray(x, dtype=np.float32)
-
-
-def _rate(sr: int) -> int:
-    rate = check_count(sr, "sr")
-    if not 8000 <= rate <= 192000:
-        raise ParameterError(f"sr={sr}: the descriptors are defined from 8000 to 192000 Hz; resample the signal first")
-    return rate
-
-
-def _raw(x: NDArray[np.float32], plan: IS13Plan, n_threads: int, backend: str) -> tuple[NDArray[np.float32], int]:
-    """The 65 descriptors before smoothing, and how many rows of them count; up to two more lend their spectra to deltas."""
-    n_frames = (len(x) - len(plan.long_window)) // plan.hop + 1
-    n_rows = min((len(x) - len(plan.short_window)) // plan.hop + 1, n_frames + 3)
-    x = np.concatenate([x, np.zeros(2 * len(plan.left), dtype=np.float32)])  # transforms are longer than frames
-    spectrum = np.empty((n_rows, 42), dtype=np.float32)
-    candidates = np.empty((n_frames, 15), dtype=np.float32)
-    spectral, pitches = resolve("is13_spectral", backend), resolve("is13_candidates", backend)
-
-    def block(start: int, stop: int) -> None:
-        spectral(x, plan.short_window, plan.spectral_table, plan.mel_channel, plan.hop, start, stop, spectrum)
-        tables = (plan.knots, plan.targets, plan.left, plan.shifts, plan.axis)
-        pitches(x, plan.long_window, *tables, plan.hop, start, min(stop, n_frames), candidates)
-
-    run_blocks(block, n_rows, n_threads=n_threads, block_size=_BLOCK)
-    auditory = np.empty((n_rows, 42), dtype=np.float32)
-    resolve("is13_auditory", backend)(spectrum, plan.loudness, plan.rasta, plan.cosines, auditory)
-    path = np.empty((n_frames, 2), dtype=np.float32)
-    resolve("is13_pitch_path", backend)(candidates, _PATH_WEIGHTS, _PATH_LAG, path)
-    periods = np.empty((n_frames, 4), dtype=np.float32)
-    rate = len(plan.long_window) / LONG_S
-    resolve("is13_periods", backend)(x, path[:, 0].copy(), rate, plan.hop, len(plan.long_window), _SEARCH, periods)
-    out = np.empty((n_rows, 65), dtype=np.float32)
-    out[:n_frames, :2], out[:n_frames, 2:6], out[:n_frames, 9] = path, periods, candidates[:, 0]
-    out[n_frames:, :6], out[n_frames:, 9] = out[n_frames - 1, :6], out[n_frames - 1, 9]
-    out[:, 6:8], out[:, 8], out[:, 10:36] = auditory[:, :2], spectrum[:, 26], auditory[:, 2:28]
-    out[:, 36:51], out[:, 51:] = spectrum[:, 27:], auditory[:, 28:]
-    return out, n_frames + 1
 
 
 def is13_descriptors(
@@ -157,19 +97,8 @@ def is13_descriptors(
     >>> round(float(rows[40, IS13_DESCRIPTORS.index("F0final_sma")]))
     220
     """
-    rate = _rate(sr)
-    x = _as_signal(signal, rate)
-    if voiced_deltas not in ("running", "pairs"):
-        raise ParameterError(f"voiced_deltas={voiced_deltas!r}; choose 'running' or 'pairs'")
-    plan = plan_for(rate)
-    if len(x) < len(plan.long_window):
-        raise ParameterError(
-            f"signal has {len(x)} samples, the descriptors need {len(plan.long_window)} (60 ms at {rate} Hz)"
-        )
-    raw, n_frames = _raw(x, plan, resolve_threads(n_threads), backend)
-    out = np.empty((len(raw), 130), dtype=np.float32)
-    resolve("is13_contours", backend)(raw, _N_VOICING, voiced_deltas == "running", out)
-    return out[:n_frames]
+    stream = DescriptorStream(sr, voiced_deltas=voiced_deltas, n_threads=n_threads, backend=backend)
+    return np.concatenate([stream.push(signal), stream.finish()])
 
 
 def is13(
@@ -222,18 +151,7 @@ def is13(
     >>> features.shape, IS13_NAMES[0], IS13_NAMES[-1]
     ((5, 260), 'F0final_sma_stddev', 'mfcc_sma_de[14]_amean')
     """
-    length = round(float(window_s) / HOP_S) if np.isfinite(window_s) else 0
-    if length < 2:
-        raise ParameterError(f"window_s={window_s!r}: a window must be at least 0.02 s")
-    if not 0.0 <= overlap < 1.0:
-        raise ParameterError(f"overlap={overlap!r}: must be in [0, 1)")
-    hop = max(round(length * (1.0 - overlap)), 1)
-    rows = is13_descriptors(signal, sr, voiced_deltas=voiced_deltas, n_threads=n_threads, backend=backend)
-    out = np.empty((window_count(len(rows), length, hop), 2 * rows.shape[1]), dtype=np.float32)
-    resolve("is13_windows", backend)(rows, length, hop, out)
-    return out
-
-
-def window_count(n_frames: int, length: int, hop: int) -> int:
-    """Windows of ``length`` every ``hop`` frames that hold at least half their frames; at least one."""
-    return max(1, (n_frames - (length + 1) // 2) // hop + 1)
+    stream = IS13Stream(
+        sr, window_s=window_s, overlap=overlap, voiced_deltas=voiced_deltas, n_threads=n_threads, backend=backend
+    )
+    return np.concatenate([stream.push(signal), stream.finish()])

@@ -12,22 +12,26 @@ __all__ = ["is13_contours", "is13_windows"]
 
 
 @kernel
-def is13_contours(raw, n_voicing, running, out):  # type: ignore[no-untyped-def]
+def is13_contours(raw, n_voicing, running, start, stop, state, out):  # type: ignore[no-untyped-def]
     """As :func:`dissensus.kernels.reference.is13_contours.is13_contours`."""
     n_frames, n = raw.shape
     end = n_frames - 1
-    for t in range(n_frames):
+    base = max(start - 2, 0)
+    smooth = np.empty((min(stop + 2, n_frames) - base, n), dtype=np.float32)
+    for t in range(base, base + smooth.shape[0]):
         a, b, c = raw[max(t - 1, 0)], raw[t], raw[min(t + 1, end)]
         for j in range(n_voicing):
             x, y, z = np.float64(a[j]), np.float64(b[j]), np.float64(c[j])
             some = (1 if x != 0.0 else 0) + 1 + (1 if z != 0.0 else 0)
-            out[t, j] = 0.0 if y == 0.0 else (x + y + z) / some
+            smooth[t - base, j] = 0.0 if y == 0.0 else (x + y + z) / some
         for j in range(n_voicing, n):
-            out[t, j] = (np.float64(a[j]) + np.float64(b[j]) + np.float64(c[j])) / 3.0
-    divisor = 10.0
-    for t in range(n_frames):
-        a, b = out[max(t - 2, 0)], out[max(t - 1, 0)]
-        c, d = out[min(t + 1, end)], out[min(t + 2, end)]
+            smooth[t - base, j] = (np.float64(a[j]) + np.float64(b[j]) + np.float64(c[j])) / 3.0
+    divisor = state[0]
+    for t in range(start, stop):
+        row = out[t - start]
+        row[:n] = smooth[t - base]
+        a, b = smooth[max(t - 2, 0) - base], smooth[max(t - 1, 0) - base]
+        c, d = smooth[min(t + 1, end) - base], smooth[min(t + 2, end) - base]
         for j in range(n_voicing):
             total, pairs = 0.0, 0.0
             if b[j] != 0.0 and c[j] != 0.0:
@@ -37,9 +41,10 @@ def is13_contours(raw, n_voicing, running, out):  # type: ignore[no-untyped-def]
                 total += 2.0 * (np.float64(d[j]) - a[j])
                 pairs += 4.0
             divisor += pairs
-            out[t, n + j] = total / (divisor if running else max(2.0 * pairs, 1.0))
+            row[n + j] = total / (divisor if running else max(2.0 * pairs, 1.0))
         for j in range(n_voicing, n):
-            out[t, n + j] = (np.float64(c[j]) - b[j] + 2.0 * (np.float64(d[j]) - a[j])) / 10.0
+            row[n + j] = (np.float64(c[j]) - b[j] + 2.0 * (np.float64(d[j]) - a[j])) / 10.0
+    state[0] = divisor
 
 
 @kernel

@@ -68,23 +68,24 @@ def _noise(signal, starts, count, n, mean):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def is13_periods(signal, pitch, rate, hop, length, search, out):  # type: ignore[no-untyped-def]
+def is13_periods(signal, pitch, rate, hop, length, search, start, state, out):  # type: ignore[no-untyped-def]
     """As :func:`dissensus.kernels.reference.is13_periods.is13_periods`."""
     scores, mean = np.empty(length), np.empty(length)
     starts = np.empty(length, dtype=np.int64)
-    at, voiced = 0, False
-    last_period, last_change = 0.0, 0.0
-    jitter, difference, shimmer, ratio = 0.0, 0.0, 0.0, -100.0
-    for t in range(pitch.shape[0]):
-        if not pitch[t] > 0.0:
+    at, voiced = int(state[0]), state[1] > 0.0
+    last_period, last_change = state[2], state[3]
+    jitter, difference, shimmer, ratio = state[4], state[5], state[6], state[7]
+    for row in range(pitch.shape[0]):
+        t = start + row
+        if not pitch[row] > 0.0:
             voiced = False
-            out[t, 0], out[t, 1], out[t, 2], out[t, 3] = 0.0, 0.0, 0.0, -100.0
+            out[row, 0], out[row, 1], out[row, 2], out[row, 3] = 0.0, 0.0, 0.0, -100.0
             continue
         if not voiced:
             voiced, at = True, t * hop
             last_period, last_change = 0.0, 0.0
             jitter, difference, shimmer, ratio = 0.0, 0.0, 0.0, -100.0
-        period = rate / np.float64(pitch[t])
+        period = rate / np.float64(pitch[row])
         low, high = max(int(period * (1.0 - search)), 2), int(period * (1.0 + search))
         need = 2 * high + 4
         limit = min(max((t + 1) * hop, at + need), t * hop + length)
@@ -124,18 +125,20 @@ def is13_periods(signal, pitch, rate, hop, length, search, out):  # type: ignore
             if at + lag >= (t + 1) * hop - 1:
                 break
             at += lag
-        out[t, 0], out[t, 1] = jitter, difference
+        out[row, 0], out[row, 1] = jitter, difference
         if accepted > 0:
             average = periods / accepted
-            out[t, 0], out[t, 1] = 0.0, 0.0
+            out[row, 0], out[row, 1] = 0.0, 0.0
             if n_changes > 0:
                 jitter = min(changes / n_changes / average, 1.0)
-                out[t, 0] = jitter
+                out[row, 0] = jitter
             if n_second > 0:
                 difference = min(second / n_second / average, 1.0)
-                out[t, 1] = difference
+                out[row, 1] = difference
             shimmer = steps / spans if spans > 0.0 else 0.0
         if count > 0:
             harmonic, noise = _noise(signal, starts, count + 1, shortest, mean)
             ratio = 10.0 * math.log10(max(harmonic, 1e-30) / max(noise, 1e-10 * harmonic, 1e-30))
-        out[t, 2], out[t, 3] = shimmer, max(ratio, -100.0)
+        out[row, 2], out[row, 3] = shimmer, max(ratio, -100.0)
+    state[0], state[1], state[2], state[3] = at, 1.0 if voiced else 0.0, last_period, last_change
+    state[4], state[5], state[6], state[7] = jitter, difference, shimmer, ratio

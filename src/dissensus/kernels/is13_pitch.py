@@ -170,17 +170,16 @@ def is13_candidates(
 
 
 @kernel
-def is13_pitch_path(candidates, weights, lag, out):  # type: ignore[no-untyped-def]
+def is13_pitch_path(candidates, weights, lag, first, final, back, state, out):  # type: ignore[no-untyped-def]
     """As :func:`dissensus.kernels.reference.is13_pitch.is13_pitch_path`."""
     local, change, switch, threshold = weights[0], weights[1], weights[2], weights[3]
     in_range, silence, cutoff, least_rms = weights[4], weights[5], weights[6], weights[7]
     n_frames = candidates.shape[0]
-    back = np.zeros((n_frames, 7), dtype=np.int8)
-    cost, next_cost = np.zeros(7), np.zeros(7)
-    pitch, before, gap = np.zeros(6), np.zeros(6), np.zeros(6)
-    m = 0
+    cost, before, gap = state[:7], state[7:13], state[13:19]
+    next_cost, pitch = np.zeros(7), np.zeros(6)
+    m, seen = int(state[19]), int(state[20])  # candidates of the frame before, frames before this one
     done = 0
-    for t in range(n_frames):
+    for t in range(first, n_frames):
         n = int(candidates[t, 2])
         for j in range(n):
             pitch[j] = math.log(np.float64(candidates[t, 3 + j]))
@@ -199,48 +198,50 @@ def is13_pitch_path(candidates, weights, lag, out):  # type: ignore[no-untyped-d
             elif f > 350.0:
                 outside = (f - 350.0) / 250.0
             here = local * here + in_range * outside
-            best, state = (0.0, 0) if t == 0 else (_INFINITY, 0)
-            if t > 0:
+            best, origin = (0.0, 0) if seen == 0 else (_INFINITY, 0)
+            if seen > 0:
                 for i in range(m):
                     jump = abs(pitch[j] - before[i])
                     spread = gap[i] if i > 0 else jump
-                    if t == 1 and i == 0 and j == 0:
+                    if seen == 1 and i == 0 and j == 0:
                         spread = abs(pitch[0] - before[0] - 1.0)
                     total = cost[i] + change * (jump + spread)
                     if total < best:
-                        best, state = total, i
+                        best, origin = total, i
                 if cost[6] + switch < best:
-                    best, state = cost[6] + switch, 6
+                    best, origin = cost[6] + switch, 6
             next_cost[j] = best + here
-            back[t, j] = state
-        best, state = 0.0, 0
-        if t > 0:
-            best, state = cost[6] + silence, 6
+            back[t, j] = origin
+        best, origin = 0.0, 0
+        if seen > 0:
+            best, origin = cost[6] + silence, 6
             for i in range(m - 1, -1, -1):
                 if cost[i] + switch <= best:
-                    best, state = cost[i] + switch, i
+                    best, origin = cost[i] + switch, i
         if n > 0 and np.float64(candidates[t, 9]) >= cutoff:
             best += local * threshold
         next_cost[6] = best
-        back[t, 6] = state
+        back[t, 6] = origin
         for j in range(7):
             cost[j] = next_cost[j]
         for j in range(n):
             before[j] = pitch[j]
             gap[j] = abs(pitch[j] - pitch[j - 1]) if j > 0 else 0.0
         m = n
-        last = t == n_frames - 1
+        seen += 1
+        last = final and t == n_frames - 1
         if last or t - done + 1 >= lag:
-            state = 0
+            at = 0
             for j in range(1, 7):
-                if cost[j] < cost[state]:
-                    state = j
+                if cost[j] < cost[at]:
+                    at = j
             upto = n_frames - 1 if last else t - lag + 1
             for s in range(t, done - 1, -1):
                 if s <= upto:
                     out[s, 0], out[s, 1] = 0.0, 0.0
                     if candidates[s, 1] >= least_rms:
-                        out[s, 0] = 0.0 if state == 6 else candidates[s, 3 + state]
-                        out[s, 1] = candidates[s, 9] if state == 6 else candidates[s, 9 + state]
-                state = back[s, state]
+                        out[s, 0] = 0.0 if at == 6 else candidates[s, 3 + at]
+                        out[s, 1] = candidates[s, 9] if at == 6 else candidates[s, 9 + at]
+                at = back[s, at]
             done = upto + 1
+    state[19], state[20], state[21] = m, seen, done

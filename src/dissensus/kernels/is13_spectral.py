@@ -134,16 +134,16 @@ def is13_spectral(
 
 
 @kernel
-def is13_auditory(bands, loudness, rasta, cosines, out):  # type: ignore[no-untyped-def]
+def is13_auditory(bands, loudness, rasta, cosines, start, state, out):  # type: ignore[no-untyped-def]
     """As :func:`dissensus.kernels.reference.is13_spectral.is13_auditory`."""
     full_scale = 32767.0 * 32767.0
-    logs = np.zeros((5, 26))
-    filtered = np.zeros(26)
-    for t in range(bands.shape[0]):
+    logs, filtered = state[:5], state[5]
+    for row in range(bands.shape[0]):
+        t = start + row
         here = logs[t % 5]
         loud, loud_filtered = 0.0, 0.0
         for j in range(26):
-            here[j] = math.log(max(np.float64(bands[t, j]), 1.0 / full_scale))
+            here[j] = math.log(max(np.float64(bands[row, j]), 1.0 / full_scale))
         for j in range(26):
             if t >= 5:
                 total = rasta[5] * filtered[j]
@@ -154,10 +154,10 @@ def is13_auditory(bands, loudness, rasta, cosines, out):  # type: ignore[no-unty
             loud += weight * math.exp(0.33 * here[j])
             band = weight * math.exp(0.33 * filtered[j])
             loud_filtered += band
-            out[t, 2 + j] = band
-        out[t, 0], out[t, 1] = loud / 26.0, loud_filtered / 26.0
+            out[row, 2 + j] = band
+        out[row, 0], out[row, 1] = loud / 26.0, loud_filtered / 26.0
         for i in range(14):
             total = 0.0
             for j in range(26):
                 total += cosines[i, j] * here[j]
-            out[t, 28 + i] = total
+            out[row, 28 + i] = total

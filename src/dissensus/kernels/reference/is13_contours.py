@@ -10,11 +10,15 @@ F = NDArray[np.float64]
 __all__ = ["is13_contours", "is13_windows"]
 
 
-def is13_contours(raw: NDArray[np.float32], n_voicing: int, running: bool, out: NDArray[np.float32]) -> None:
-    """Write the smoothed descriptors and their deltas ``(n_frames, 2 * n)`` into ``out``.
+def is13_contours(
+    raw: NDArray[np.float32], n_voicing: int, running: bool, start: int, stop: int, state: F, out: NDArray[np.float32]
+) -> None:
+    """Write the smoothed descriptors and their deltas of the frames ``start:stop`` into ``out`` ``(stop - start, 2 * n)``.
 
     The first ``n_voicing`` columns are smoothed over non-zero frames alone, and their deltas use pairs of non-zero frames;
-    with ``running`` their divisor grows along the signal, as openSMILE's does, else it is that of the pairs used.
+    with ``running`` their divisor grows along the signal, as openSMILE's does, else it is that of the pairs used. ``state``
+    (1,) carries that divisor from call to call; it begins at 10. A frame needs the three raw ones on either side; where
+    there are none the signal ends.
     """
     n_frames, n = raw.shape
     padded = np.pad(raw.astype(np.float64), ((1, 1), (0, 0)), mode="edge")
@@ -23,8 +27,8 @@ def is13_contours(raw: NDArray[np.float32], n_voicing: int, running: bool, out: 
     voiced = triple[:, :, :n_voicing]
     some = np.maximum((voiced != 0.0).sum(0), 1)
     smooth[:, :n_voicing] = np.where(voiced[1] != 0.0, voiced.sum(0) / some, 0.0)
-    out[:, :n] = smooth
-    smooth = out[:, :n].astype(np.float64)
+    smooth = smooth.astype(np.float32).astype(np.float64)
+    out[:, :n] = smooth[start:stop]
     padded = np.pad(smooth, ((2, 2), (0, 0)), mode="edge")
     at = np.arange(n_frames) + 2
     delta = np.zeros((n_frames, n))
@@ -37,8 +41,10 @@ def is13_contours(raw: NDArray[np.float32], n_voicing: int, running: bool, out: 
         divisor += both * float(k * k)
         delta += step
     delta[:, n_voicing:] /= 10.0
+    delta, divisor = delta[start:stop], divisor[start:stop]
     if running:
-        divisor = 10.0 + np.cumsum(divisor.ravel()).reshape(divisor.shape)
+        divisor = state[0] + np.cumsum(divisor.ravel()).reshape(divisor.shape)
+        state[0] = divisor[-1, -1] if divisor.size else state[0]
     else:
         divisor *= 2.0
     delta[:, :n_voicing] /= np.maximum(divisor, 1.0)

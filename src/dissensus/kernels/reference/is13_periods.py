@@ -50,22 +50,28 @@ def is13_periods(
     hop: int,
     length: int,
     search: float,
+    start: int,
+    state: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> None:
-    """Write local jitter, its difference, local shimmer and log HNR (dB) of each frame; 0, 0, 0, -100 where unvoiced."""
+    """Write local jitter, its difference, local shimmer and log HNR (dB) of each frame; 0, 0, 0, -100 where unvoiced.
+
+    ``pitch`` is that of the frames from ``start`` on, where ``signal`` begins at frame 0. ``state`` (8,) carries the walk
+    from call to call: the mark (a sample), whether the last frame was voiced, its last period and change of period (0 for
+    none yet), and the four values.
+    """
     x = signal.astype(np.float64)
-    at, voiced = 0, False
-    lags: list[float] = []
-    changes: list[float] = []
-    held = [0.0, 0.0, 0.0, -100.0]
-    for t in range(len(pitch)):
-        if not pitch[t] > 0.0:
+    at, voiced, last, bend = int(state[0]), bool(state[1]), float(state[2]), float(state[3])
+    held = [float(value) for value in state[4:]]
+    for row in range(len(pitch)):
+        t = start + row
+        if not pitch[row] > 0.0:
             voiced = False
-            out[t] = (0.0, 0.0, 0.0, -100.0)
+            out[row] = (0.0, 0.0, 0.0, -100.0)
             continue
         if not voiced:
-            at, voiced, lags, changes, held = t * hop, True, [], [], [0.0, 0.0, 0.0, -100.0]
-        expected = rate / float(pitch[t])
+            at, voiced, last, bend, held = t * hop, True, 0.0, 0.0, [0.0, 0.0, 0.0, -100.0]
+        expected = rate / float(pitch[row])
         need = 2 * int(expected * (1.0 + search)) + 4
         limit = min(max((t + 1) * hop, at + need), t * hop + length)
         starts: list[int] = []
@@ -80,25 +86,26 @@ def is13_periods(
                 spans.append(0.5 * (first + second))
                 jumps.append(abs(first - second))
                 new.append(exact)
-                if lags:
-                    change = abs(exact - lags[-1])
+                if last > 0.0:
+                    change = abs(exact - last)
                     steps.append(0.0 if change < 1e-9 * exact else change)  # the same stretch, compared again
-                    if changes and changes[-1] > 0.0:
-                        bends.append(abs(steps[-1] - changes[-1]))
-                    changes.append(steps[-1])
-                lags.append(exact)
+                    if bend > 0.0:
+                        bends.append(abs(steps[-1] - bend))
+                    bend = steps[-1]
+                last = exact
             if at + lag >= (t + 1) * hop - 1:
                 break
             at += lag
-        out[t, :2] = held[:2]
+        out[row, :2] = held[:2]
         if new:
             average = float(np.mean(new))
-            out[t, :2] = 0.0
+            out[row, :2] = 0.0
             if steps:
-                out[t, 0] = held[0] = min(float(np.mean(steps)) / average, 1.0)
+                out[row, 0] = held[0] = min(float(np.mean(steps)) / average, 1.0)
             if bends:
-                out[t, 1] = held[1] = min(float(np.mean(bends)) / average, 1.0)
+                out[row, 1] = held[1] = min(float(np.mean(bends)) / average, 1.0)
             held[2] = float(np.sum(jumps) / np.sum(spans)) if np.sum(spans) > 0.0 else 0.0
         if starts:
             held[3] = _ratio(x, [*starts, starts[-1] + whole[-1]], min(whole))
-        out[t, 2:] = held[2:]
+        out[row, 2:] = held[2:]
+    state[:] = (at, voiced, last, bend, *held)

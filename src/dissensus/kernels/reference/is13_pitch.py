@@ -90,19 +90,31 @@ def is13_candidates(
         row[2] = count
 
 
-def is13_pitch_path(candidates: NDArray[np.float32], weights: F, lag: int, out: NDArray[np.float32]) -> None:
+def is13_pitch_path(
+    candidates: NDArray[np.float32],
+    weights: F,
+    lag: int,
+    first: int,
+    final: bool,
+    back: NDArray[np.int8],
+    state: F,
+    out: NDArray[np.float32],
+) -> None:
     """Write F0 (Hz, 0 where unvoiced) and voicing of the cheapest path, decided ``lag`` frames late, into ``out``.
 
     ``weights`` are local, voiced-voiced, voiced-unvoiced, threshold, range, unvoiced-unvoiced, the voicing threshold and
-    the least RMS.
+    the least RMS. The rows before ``first`` were given before and are not decided yet; ``back`` (n_frames, 7) holds where
+    their states came from. ``final`` decides the rest. ``state`` (22,) carries the path from call to call: seven costs, the
+    pitches of the last frame, their steps, how many there were, the number of frames so far; and tells how many of these
+    rows are decided now.
     """
     local, change, switch, threshold, in_range, silence, cutoff, least_rms = weights
     n_frames = len(candidates)
     pitch, voicing = candidates[:, 3:9].astype(np.float64), candidates[:, 9:15].astype(np.float64)
-    back = np.zeros((n_frames, 7), dtype=np.int64)
-    cost = np.zeros(7)
+    cost, before, seen = state[:7].copy(), state[7:13].copy(), int(state[20])
+    m = int(state[19])
     done = 0
-    for t in range(n_frames):
+    for t in range(first, n_frames):
         n = int(candidates[t, 2])
         here = np.full(7, np.inf)
         f, v = pitch[t, :n], voicing[t, :n]
@@ -110,16 +122,14 @@ def is13_pitch_path(candidates: NDArray[np.float32], weights: F, lag: int, out: 
         outside[f > 600.0] = 1.2
         here[:n] = local * (-np.log(np.maximum(v, 1e-30)) + np.where(v < cutoff, threshold, 0.0)) + in_range * outside
         here[6] = local * threshold if n and v[0] >= cutoff else 0.0
-        if t:
-            before = pitch[t - 1]
-            m = int(candidates[t - 1, 2])
+        if seen:
             step = np.full((7, 7), switch)  # [from, to]
             step[6, 6] = silence
             if m and n:
                 jump = np.abs(np.log(f[None, :] / before[:m, None]))
                 spread = jump.copy()
                 spread[1:] = np.abs(np.log(before[: m - 1] / before[1:m]))[:, None]
-                if t == 1:
+                if seen == 1:
                     spread[0, 0] = abs(np.log(f[0] / before[0]) - 1.0)
                 step[:m, :n] = change * (jump + spread)
             total = cost[:, None] + step
@@ -127,14 +137,17 @@ def is13_pitch_path(candidates: NDArray[np.float32], weights: F, lag: int, out: 
             cost = total.min(0) + here
         else:
             cost = here
-        last = t == n_frames - 1
+        before, m = pitch[t], n
+        seen += 1
+        last = final and t == n_frames - 1
         if last or t - done + 1 >= lag:
-            state = int(np.argmin(cost))
+            at = int(np.argmin(cost))
             upto = n_frames - 1 if last else t - lag + 1
             for s in range(t, done - 1, -1):
                 if s <= upto:
                     silent = candidates[s, 1] < least_rms
-                    out[s, 0] = 0.0 if state == 6 or silent else pitch[s, state]
-                    out[s, 1] = 0.0 if silent else voicing[s, 0 if state == 6 else state]
-                state = int(back[s, state])
+                    out[s, 0] = 0.0 if at == 6 or silent else pitch[s, at]
+                    out[s, 1] = 0.0 if silent else voicing[s, 0 if at == 6 else at]
+                at = int(back[s, at])
             done = upto + 1
+    state[:7], state[7:13], state[19], state[20], state[21] = cost, before, m, seen, done

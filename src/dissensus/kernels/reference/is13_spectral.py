@@ -75,15 +75,25 @@ def is13_spectral(
             row[41] = _extremes(power) / n_fft
 
 
-def is13_auditory(bands: NDArray[np.float32], loudness: F, rasta: F, cosines: F, out: NDArray[np.float32]) -> None:
-    """Write loudness, filtered loudness, 26 filtered bands and 14 cepstra of the mel bands ``(n_frames, >=26)`` into ``out``."""
+def is13_auditory(
+    bands: NDArray[np.float32], loudness: F, rasta: F, cosines: F, start: int, state: F, out: NDArray[np.float32]
+) -> None:
+    """Write loudness, filtered loudness, 26 filtered bands and 14 cepstra of the mel bands ``(n_frames, >=26)`` into ``out``.
+
+    The first row is frame ``start`` of the signal. ``state`` (6, 26) carries the filter from call to call: the logs of the
+    last five frames, frame ``t`` in row ``t % 5``, and the last output.
+    """
     mel = bands[:, :26].astype(np.float64)
     full_scale = 32767.0**2
     log_mel = np.log(np.maximum(mel, 1.0 / full_scale))
     log_weight = np.log(loudness)
     filtered = np.zeros_like(log_mel)
-    for t in range(5, len(mel)):
-        filtered[t] = rasta[:5] @ log_mel[t - 4 : t + 1][::-1] + rasta[5] * filtered[t - 1]
+    for row in range(len(mel)):
+        t = start + row
+        state[t % 5] = log_mel[row]
+        if t >= 5:
+            state[5] = rasta[:5] @ state[[(t - i) % 5 for i in range(5)]] + rasta[5] * state[5]
+        filtered[row] = state[5]
     out[:, 0] = np.exp(0.33 * (log_mel + log_weight)).mean(1)
     bands_out = np.exp(0.33 * (filtered + log_weight))
     out[:, 1] = bands_out.mean(1)
