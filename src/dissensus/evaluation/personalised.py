@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,40 +23,25 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus.errors import ParameterError
 from dissensus.evaluation.groups import GroupAgreement, RatingTable, group_agreement
 from dissensus.evaluation.statistics import as_columns
-from dissensus.evaluation.table import Curves, curves_of
+from dissensus.evaluation.table import Curves, curves_of, slopes
 
 __all__ = [
+    "ALL",
     "EffectivePersonalisation",
     "agreement_of_groups",
     "effective_personalisation",
     "listener_gains",
     "listener_groups",
     "repeat_interval",
+    "share_interval",
     "slopes",
 ]
 
+#: In place of a strategy: the mean over all of them.
+ALL: Final = "all"
 
-def slopes(curves: Curves, *, with_start: bool) -> NDArray[np.float64]:
-    """Least-squares slope of each curve on its rounds.
-
-    Parameters
-    ----------
-    curves : Curves
-    with_start : bool
-        False, as published: the score before any answer is left out.
-
-    Returns
-    -------
-    (n_curves,) ndarray of float64
-        Score a round; 0 where fewer than two points are left.
-    """
-    out = np.zeros(len(curves.score))
-    for i, score in enumerate(curves.score):
-        kept = score if with_start else score[1:]
-        if len(kept) > 1:
-            x = np.arange(len(kept)) - (len(kept) - 1) / 2
-            out[i] = x @ kept / (x @ x)
-    return np.where(np.abs(out) < 1e-12, 0.0, out)
+#: A listener who gains more than all but this share of the permuted ones is beyond them.
+_CHANCE: Final = 0.05
 
 
 def repeat_interval(
@@ -101,6 +86,42 @@ def repeat_interval(
     return mean, mean - half, mean + half
 
 
+def share_interval(count: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share of listeners.
+
+    Parameters
+    ----------
+    count, n : int
+        So many of so many listeners.
+    confidence : float
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1].
+
+    Raises
+    ------
+    ParameterError
+        ``n`` below 1, a count outside 0..n, or a confidence outside (0, 1).
+
+    Examples
+    --------
+    >>> low, high = share_interval(17, 35)
+    >>> round(low, 3), round(high, 3)
+    (0.33, 0.644)
+    """
+    from scipy.stats import norm
+
+    if n < 1 or not 0 <= count <= n or not 0 < confidence < 1:
+        raise ParameterError(f"count={count!r} of n={n!r} at confidence={confidence!r} is no share")
+    z = float(norm.ppf(0.5 + confidence / 2))
+    share = count / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 @dataclass(frozen=True)
 class EffectivePersonalisation:
     """How many listeners were personalised, by each criterion, with the null beside.
@@ -108,6 +129,7 @@ class EffectivePersonalisation:
     Attributes
     ----------
     update, member, strategy : str
+        ``strategy`` is ``"all"`` for the mean over the strategies.
     n_listeners : int
     published : int
         Slope not negative, the start left out: the published criterion.
@@ -121,6 +143,8 @@ class EffectivePersonalisation:
         Shares under permuted answers; NaN without such runs.
     same_published, same_above_start, same_rising : float
         Shares of the true answers on the repeats that were permuted, to be compared with the null.
+    beyond_null : float
+        Share whose gain on those repeats is larger than that of 95 % of the permuted listeners: 5 % by chance.
     """
 
     update: str
@@ -138,6 +162,7 @@ class EffectivePersonalisation:
     same_published: float = math.nan
     same_above_start: float = math.nan
     same_rising: float = math.nan
+    beyond_null: float = math.nan
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -148,18 +173,31 @@ def _gains(curves: Curves) -> NDArray[np.float64]:
     return np.array([score[-1] - score[0] for score in curves.score])
 
 
-def _shares(curves: Curves, at: NDArray[np.int64]) -> tuple[float, float, float]:
-    published = curves.by_listener(slopes(curves, with_start=False), at) >= 0
-    rising = curves.by_listener(slopes(curves, with_start=True), at) > 1e-12
-    return (
-        float(published.mean()),
-        float((curves.by_listener(_gains(curves), at) > 1e-12).mean()),
-        float(rising.mean()),
-    )
+@dataclass(frozen=True, eq=False)
+class _Moved:
+    """What became of every curve: its slopes with and without the start, and its gain."""
+
+    curves: Curves
+    after: NDArray[np.float64]
+    rising: NDArray[np.float64]
+    gain: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, curves: Curves) -> _Moved:
+        return cls(curves, slopes(curves, with_start=False), slopes(curves, with_start=True), _gains(curves))
+
+    def shares(self, at: NDArray[np.int64]) -> dict[str, float]:
+        """Share of listeners who pass each criterion."""
+        of = self.curves.by_listener
+        return {
+            "published": float((of(self.after, at) >= 0).mean()),
+            "above_start": float((of(self.gain, at) > 1e-12).mean()),
+            "rising": float((of(self.rising, at) > 1e-12).mean()),
+        }
 
 
 def effective_personalisation(
-    table: Any, null: Any = None, *, test_share: float = 0.15, score: str = "f1_weighted"
+    table: Any, null: Any = None, *, test_share: float = 0.15, score: str = "f1_weighted", overall: bool = False
 ) -> list[EffectivePersonalisation]:
     """Count the listeners who were personalised, for every update, member and strategy.
 
@@ -172,6 +210,8 @@ def effective_personalisation(
     test_share : float
         Of the protocol; see :func:`repeat_interval`.
     score : str
+    overall : bool
+        After the strategies of a member, a row ``"all"`` for the mean over them.
 
     Returns
     -------
@@ -179,40 +219,63 @@ def effective_personalisation(
     """
     curves = curves_of(as_columns(table), score)
     permuted = None if null is None else as_columns(null)
-    chance = None if permuted is None or not len(permuted["round"]) else curves_of(permuted, score)
-    before, after, gain = slopes(curves, with_start=True), slopes(curves, with_start=False), _gains(curves)
+    chance = None if permuted is None or not len(permuted["round"]) else _Moved.of(curves_of(permuted, score))
+    moved = _Moved.of(curves)
     out = []
-    keys = dict.fromkeys(zip(curves.update.tolist(), curves.member.tolist(), curves.strategy.tolist(), strict=True))
-    for update, member, strategy in keys:
-        where = {"update": str(update), "member": str(member), "strategy": str(strategy)}
-        at = curves.pick(**where)
-        rising = curves.by_listener(before, at) > 1e-12
-        spans = [repeat_interval(gain[mine], test_share=test_share) for mine in _per_listener(curves, at)]
+    for where in _cells(curves, overall=overall):
+        at = curves.pick(**{name: value for name, value in where.items() if value != ALL})
+        rising = curves.by_listener(moved.rising, at) > 1e-12
+        mine = _per_listener(curves, at)
+        spans = [repeat_interval(_by_repeat(curves, moved.gain, one), test_share=test_share) for one in mine]
         counts: dict[str, Any] = {
-            "published": int((curves.by_listener(after, at) >= 0).sum()),
-            "above_start": int((curves.by_listener(gain, at) > 1e-12).sum()),
+            "published": int((curves.by_listener(moved.after, at) >= 0).sum()),
+            "above_start": int((curves.by_listener(moved.gain, at) > 1e-12).sum()),
             "rising": int(rising.sum()),
             "surely_above": sum(bool(up) and low > 0 for up, (_, low, _) in zip(rising, spans, strict=True)),
             "surely_below": sum(not up and high < 0 for up, (_, _, high) in zip(rising, spans, strict=True)),
         }
-        beside: dict[str, Any] = {}
-        if chance is not None:
-            there = chance.pick(**where)
-            same = at[np.isin(curves.repeat[at], chance.repeat)]
-            if len(there) and len(same):
-                for prefix, shares in (("null", _shares(chance, there)), ("same", _shares(curves, same))):
-                    names = ("published", "above_start", "rising")
-                    beside |= {f"{prefix}_{name}": share for name, share in zip(names, shares, strict=True)}
-        out.append(
-            EffectivePersonalisation(
-                where["update"], where["member"], where["strategy"], len(spans), **counts, **beside
-            )
-        )
+        beside: dict[str, Any] = {} if chance is None else _beside(moved, chance, at, where)
+        key = (where["update"], where["member"], where["strategy"])
+        out.append(replace(EffectivePersonalisation(*key, len(spans), **counts), **beside))
     return out
 
 
+def _cells(curves: Curves, *, overall: bool) -> list[dict[str, str]]:
+    """Update, member and strategy of every row: the strategies of a member first, then all of them at once."""
+    keys = zip(curves.update.tolist(), curves.member.tolist(), curves.strategy.tolist(), strict=True)
+    strategies: dict[tuple[str, str], list[str]] = {}
+    for update, member, strategy in dict.fromkeys(keys):
+        strategies.setdefault((update, member), []).append(strategy)
+    return [
+        {"update": update, "member": member, "strategy": strategy}
+        for (update, member), names in strategies.items()
+        for strategy in ([*names, ALL] if overall and len(names) > 1 else names)
+    ]
+
+
+def _beside(moved: _Moved, chance: _Moved, at: NDArray[np.int64], where: Mapping[str, str]) -> dict[str, float]:
+    """The same criteria under permuted answers, and for the true answers on the same repeats."""
+    there = chance.curves.pick(**{name: value for name, value in where.items() if value != ALL})
+    same = at[np.isin(moved.curves.repeat[at], chance.curves.repeat)]
+    if not len(there) or not len(same):
+        return {}
+    out = {f"null_{name}": share for name, share in chance.shares(there).items()}
+    out |= {f"same_{name}": share for name, share in moved.shares(same).items()}
+    limit = float(np.quantile(chance.curves.by_listener(chance.gain, there), 1 - _CHANCE, method="higher"))
+    out["beyond_null"] = float((moved.curves.by_listener(moved.gain, same) > max(limit, 1e-12)).mean())
+    return out
+
+
+def _by_repeat(curves: Curves, values: NDArray[np.float64], mine: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of one listener's values in each repeat: strategies and members of one split are no further splits."""
+    _, of = np.unique(curves.repeat[mine], return_inverse=True)
+    of = of.reshape(-1)
+    return np.asarray(np.bincount(of, values[mine]) / np.bincount(of))
+
+
 def _per_listener(curves: Curves, at: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [at[curves.listener[at] == who] for who in np.unique(curves.listener[at])]
+    who = curves.who[at]
+    return [at[who == one] for one in np.unique(who)]
 
 
 def listener_gains(
@@ -232,9 +295,7 @@ def listener_gains(
     gain = _gains(curves)
     out = {}
     for mine in _per_listener(curves, at):
-        _, of = np.unique(curves.repeat[mine], return_inverse=True)
-        of = of.reshape(-1)
-        by_repeat = np.bincount(of, gain[mine]) / np.bincount(of)
+        by_repeat = _by_repeat(curves, gain, mine)
         out[str(curves.listener[mine[0]])] = repeat_interval(by_repeat, test_share=test_share)
     return out
 

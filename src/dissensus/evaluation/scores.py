@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus._validate import as_float
 from dissensus.errors import ParameterError
 
-__all__ = ["SCORES", "track_scores"]
+__all__ = ["COMMITTEE", "SCORES", "track_scores"]
+
+#: Name of the whole committee in the ``member`` column of a table of scores; the other names are the kinds of members.
+COMMITTEE: Final = "committee"
 
 #: Columns that a table of scores holds, in this order. All but ``nll`` are better when higher.
 SCORES: Final = ("f1_weighted", "f1_macro", "accuracy", "nll")

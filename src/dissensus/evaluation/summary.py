@@ -11,20 +11,9 @@ from numpy.typing import NDArray
 from dissensus.evaluation.intervals import Interval, area_under_curve, bootstrap_interval, compare_paired
 from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.scores import SCORES
-from dissensus.evaluation.table import COMMITTEE, Columns, Curves, curves_of
+from dissensus.evaluation.table import COMMITTEE, Columns, Curves, curves_of, slopes
 
 __all__ = ["format_summary", "summarise"]
-
-
-def _slopes(curves: Curves) -> NDArray[np.float64]:
-    """Least-squares slope over the rounds after the first answers: the published criterion, the start left out."""
-    out = np.zeros(len(curves.score))
-    for i, score in enumerate(curves.score):
-        after = score[1:]
-        if len(after) > 1:
-            x = np.arange(len(after)) - (len(after) - 1) / 2
-            out[i] = x @ after / (x @ x)
-    return out
 
 
 def _in_order(found: NDArray[Any], order: Sequence[str]) -> list[str]:
@@ -64,7 +53,7 @@ def summarise(columns: Columns, protocol: Protocol, null: Columns | None = None)
     by_score = {name: curves_of(columns, name) for name in SCORES}
     curves = by_score["f1_weighted"]
     measures = {name: _measures(c) for name, c in by_score.items()}
-    slope = _slopes(curves)
+    slope = slopes(curves, with_start=False)
     null_curves = None if null is None or not len(null["round"]) else curves_of(null)
     null_gain = None if null_curves is None else _measures(null_curves)["gain"]
     rows: list[dict[str, Any]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +13,19 @@ from numpy.typing import NDArray
 
 from dissensus.errors import DataFormatError
 from dissensus.evaluation._write import replace_file
-from dissensus.evaluation.scores import SCORES
+from dissensus.evaluation.scores import COMMITTEE, SCORES
 
-__all__ = ["COLUMNS", "COMMITTEE", "Columns", "Curves", "concatenate", "curves_of", "read_columns", "write_columns"]
-
-#: Name of the whole committee in the ``member`` column; the other names are the kinds of members.
-COMMITTEE: Final = "committee"
+__all__ = [
+    "COLUMNS",
+    "COMMITTEE",
+    "Columns",
+    "Curves",
+    "concatenate",
+    "curves_of",
+    "read_columns",
+    "slopes",
+    "write_columns",
+]
 
 #: Columns of the table. Round −1 is before any answer.
 COLUMNS: Final = ("listener", "repeat", "strategy", "update", "member", "round", "n_labels", *SCORES)
@@ -94,8 +102,14 @@ class Curves:
 
     def by_listener(self, values: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Mean of one value a curve over each listener's curves among these; listeners sorted by id."""
-        _, who = np.unique(self.listener[positions], return_inverse=True)
-        return np.asarray(np.bincount(who, values[positions]) / np.bincount(who))
+        who = self.who[positions]
+        count = np.bincount(who)
+        return np.asarray(np.bincount(who, values[positions])[count > 0] / count[count > 0])
+
+    @cached_property
+    def who(self) -> NDArray[np.int64]:
+        """Position of each curve's listener among all of them, sorted by id."""
+        return np.asarray(np.unique(self.listener, return_inverse=True)[1], dtype=np.int64).reshape(-1)
 
 
 def curves_of(columns: Columns, score: str = "f1_weighted") -> Curves:
@@ -123,3 +137,28 @@ def curves_of(columns: Columns, score: str = "f1_weighted") -> Curves:
     n_labels = np.split(np.asarray(columns["n_labels"])[order], cuts)
     scores = np.split(np.asarray(columns[score], dtype=np.float64)[order], cuts)
     return Curves(listener, repeat, strategy, update, member, n_labels, scores)
+
+
+def slopes(curves: Curves, *, with_start: bool) -> NDArray[np.float64]:
+    """Least-squares slope of each curve on its rounds.
+
+    Parameters
+    ----------
+    curves : Curves
+    with_start : bool
+        False, as published: the score before any answer is left out.
+
+    Returns
+    -------
+    (n_curves,) ndarray of float64
+        Score a round; 0 where fewer than two points are left.
+    """
+    out = np.zeros(len(curves.score))
+    length = np.array([len(score) for score in curves.score])
+    for n in np.unique(length).tolist():
+        at = np.flatnonzero(length == n)
+        kept = np.stack([curves.score[i] for i in at])[:, 0 if with_start else 1 :]
+        if kept.shape[1] > 1:
+            x = np.arange(kept.shape[1]) - (kept.shape[1] - 1) / 2
+            out[at] = kept @ x / (x @ x)
+    return np.where(np.abs(out) < 1e-12, 0.0, out)
