@@ -136,7 +136,7 @@ def test_missing_column_folder_and_file_are_named(folder, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [b"\x1f\x8b\x08\x00broken", b"plain", gzip.compress(b"{} x"), gzip.compress(b"[]")],
-    ids=["broken-gzip", "no-gzip", "no-json", "no-table"],  # the bytes hold a time: two workers would name them differently
+    ids=["broken-gzip", "no-gzip", "no-json", "no-table"],  # the bytes hold a time: two workers would disagree
 )
 def test_broken_files_raise_a_typed_error(folder, content):
     (folder / "data_07_03_2022.json.gz").write_bytes(content)
