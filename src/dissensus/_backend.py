@@ -42,6 +42,9 @@ ROOMS: dict[str, str] = {
     "logistic_bound": "logistic",
     "logistic_sgd": "logistic",
     "compact_ratings": "ratings",
+    "count_disagreement": "ratings",
+    "count_ratings": "ratings",
+    "count_totals": "ratings",
     "pair_moments": "ratings",
     "grow_trees": "small_trees",
     "predict_trees": "small_trees",
@@ -54,6 +57,9 @@ ROOMS: dict[str, str] = {
     "is13_pitch_path": "is13_pitch",
     "is13_spectral": "is13_spectral",
     "is13_windows": "is13_contours",
+    "summary_chroma": "summary",
+    "summary_frames": "summary",
+    "summary_windows": "summary",
 }
 
 
