@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dissensus.errors import ParameterError
-from dissensus.evaluation.protocol import PROTOCOLS, Protocol, code_fingerprint
+from dissensus.evaluation.protocol import PROTOCOLS, Protocol
 
 
 def test_sound_is_the_default_and_has_no_known_fault() -> None:
@@ -32,11 +32,6 @@ def test_digest_names_what_decides_the_numbers_and_nothing_else() -> None:
     assert replace(base, repeats=30, null_repeats=5).digest("data") == base.digest("data")
     others = [replace(base, seed=1), replace(base, rounds=5), replace(base, kinds=("gnb",)), replace(base, n0=50.0)]
     assert len({p.digest("data") for p in (base, *others)} | {base.digest("other data")}) == 6
-
-
-def test_code_fingerprint_is_stable() -> None:
-    assert code_fingerprint() == code_fingerprint()
-    assert len(code_fingerprint()) == 64
 
 
 @pytest.mark.parametrize(

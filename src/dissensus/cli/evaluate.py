@@ -25,6 +25,11 @@ Written to OUT: **scores.parquet** (one row a listener, repeat, strategy, update
 answer), **summary.json** and **summary.txt** (intervals, the null of permuted answers, paired comparisons),
 **learning_curves.png** and **.svg**, **splits.json**, and under **details/** the queries and the runs with permuted answers.
 
+Members: classifiers vote in the committee. **crowd** (what others said of a track, without the listener) and **residual** (the
+listener model: the crowd and what is personal on top) are scored beside it, in the same rounds, splits and nulls; **crowd-new**
+and **residual-new** are the same where nobody's votes on the held-out tracks may be used, which is what the committee knows.
+Without a classifier, as in `--members crowd,residual`, the listener model asks by itself.
+
 Data sets: **trompa**, **soundtracks**, **amg1608** (`--data` is the folder), **synthetic** (listeners with boundaries of
 their own, made on the spot; `--personal` says how far apart they are), **table** (`--features`, `--annotations`, and
 `--columns` where the columns are not called track_id, listener_id and label).
@@ -35,6 +40,8 @@ Examples:
 
 - `dissensus evaluate trompa --data DIR --members gnb,sgd,xgb --strategies mc,hc,mix,rand --rounds 15 --queries 4 --balanced
 --repeats 20 --update replay,incremental --out results/`
+
+- `dissensus evaluate trompa --data DIR --members crowd,residual --exponent 0.5 --out listeners/` (minutes)
 
 - `dissensus evaluate table --features tracks.csv --annotations answers.csv --columns listener=user,label=quad --min-tracks 40`
 
@@ -81,7 +88,9 @@ def _evaluate(
     protocol: Annotated[
         ProtocolName, typer.Option(help="The sound protocol, or a published one with its faults.")
     ] = ProtocolName.sound,
-    members: Annotated[str | None, typer.Option(help="Kinds of members, of gnb,sgd,xgb.")] = None,
+    members: Annotated[
+        str | None, typer.Option(help="Kinds: gnb,sgd,xgb; crowd,residual,crowd-new,residual-new.")
+    ] = None,
     strategies: Annotated[str | None, typer.Option(help="Of mc,hc,mix,rand,rand-balanced.")] = None,
     update: Annotated[str | None, typer.Option(help="Of replay,incremental.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of questions.")] = None,
@@ -94,6 +103,7 @@ def _evaluate(
     test_share: Annotated[float | None, typer.Option(help="Share of a listener's tracks held out.")] = None,
     min_tracks: Annotated[int | None, typer.Option(min=2, help="Listeners with fewer tracks are left out.")] = None,
     n0: Annotated[float | None, typer.Option(help="Weight of the rehearsal buffer, in own answers.")] = None,
+    exponent: Annotated[float | None, typer.Option(help="Decide by p / share ** exponent; 0: most probable.")] = None,
     listeners: Annotated[int | None, typer.Option(min=1, help="Evaluate only so many listeners.")] = None,
     snapshot: Annotated[str, typer.Option(help="trompa: which snapshot.")] = "2022-03-07",
     personal: Annotated[float, typer.Option(min=0.0, help="synthetic: spread of the listeners' boundaries.")] = 0.8,
@@ -116,6 +126,7 @@ def _evaluate(
         "test_share": test_share,
         "min_tracks": min_tracks,
         "n0": n0,
+        "exponent": exponent,
         "seed": seed,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -21,8 +21,11 @@ from dissensus.committee import Committee
 from dissensus.datasets._types import Annotations, Dataset
 from dissensus.errors import ParameterError
 from dissensus.evaluation._write import replace_file, write_text
-from dissensus.evaluation.pretraining import pretrain, weak_tracks
-from dissensus.evaluation.protocol import Protocol, code_fingerprint
+from dissensus.evaluation.fingerprint import code_fingerprint
+from dissensus.evaluation.listener_contest import against_crowd, format_against_crowd
+from dissensus.evaluation.listener_members import listener_model
+from dissensus.evaluation.pretraining import pretrain_on_weak
+from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.runner import Task, Workplace, run_unit
 from dissensus.evaluation.splits import Splits
 from dissensus.evaluation.summary import format_summary, summarise
@@ -44,7 +47,8 @@ class Evaluation:
     null : dict of str to ndarray
         The same for permuted answers; empty without such runs.
     summary : dict
-        See :func:`dissensus.evaluation.summary.summarise`.
+        See :func:`dissensus.evaluation.summary.summarise`, and
+        :func:`dissensus.evaluation.listener_contest.against_crowd` where the listener model took part.
     folder : Path
         Where ``scores.parquet``, ``summary.json``, ``summary.txt``, ``splits.json`` and ``details/`` are.
     """
@@ -55,7 +59,11 @@ class Evaluation:
     folder: Path
 
     def __str__(self) -> str:
-        return format_summary(self.summary)
+        return _text(self.summary)
+
+
+def _text(summary: dict[str, Any]) -> str:
+    return "\n\n".join(part for part in (format_summary(summary), format_against_crowd(summary)) if part)
 
 
 def _fingerprint(dataset: Dataset) -> str:
@@ -100,19 +108,16 @@ def _committee(
     dataset: Dataset, protocol: Protocol, parts: Path
 ) -> tuple[Committee | None, NDArray[np.float32] | None]:
     """The committee and its one pass over the pool; None where each split trains its own."""
-    committee, proba = None, None
-    weak = weak_tracks(dataset)
-    if weak is not None and dataset.weak_label is not None:
-        path = parts / "committee.safetensors"
-        if not path.exists():
-            label = np.full(dataset.pool.n_tracks, -1, dtype=np.int64)
-            label[weak] = dataset.weak_label[weak]
-            fresh = pretrain(dataset.pool, label, dataset.classes, protocol)
-            replace_file(path, fresh.save)
-        committee = Committee.load(path)
-        if protocol.scaling == "pretrained":
-            proba = committee.predict_proba(dataset.pool.X, dataset.pool.groups)
-    return committee, proba
+    path = parts / "committee.safetensors"
+    if not path.exists():
+        fresh = pretrain_on_weak(dataset, protocol)
+        if fresh is None:
+            return None, None
+        replace_file(path, fresh.save)
+    committee = Committee.load(path)
+    if protocol.scaling != "pretrained":
+        return committee, None
+    return committee, committee.predict_proba(dataset.pool.X, dataset.pool.groups)
 
 
 _place: Workplace | None = None
@@ -135,7 +140,7 @@ def _work(task: Task, parts: Path) -> Task:
 
 def _part(parts: Path, task: Task) -> tuple[Path, Path]:
     who = hashlib.sha256(task.listener.encode()).hexdigest()[:12]
-    folder = parts / ("permuted" if task.permuted else "own")
+    folder = parts / ("permuted" if task.permuted else "drawn" if task.drawn else "own")
     return folder / f"{who}-{task.repeat}.parquet", folder / f"{who}-{task.repeat}.queries.parquet"
 
 
@@ -215,12 +220,17 @@ def run_evaluation(
     began = time.perf_counter()
     splits = _splits(protocol, {who: votes.of(who).track_id for who in chosen}, parts)
     committee, proba = _committee(dataset, protocol, parts)
-    place = Workplace(protocol, dataset.pool, votes, committee, splits, proba, tuple(chosen))
+    model = listener_model(dataset, votes) if protocol.listener_kinds else None
+    place = Workplace(protocol, dataset.pool, votes, committee, splits, proba, tuple(chosen), model)
     names = [str(who) for who in chosen]
     tasks = [Task(who, repeat) for who in names for repeat in range(protocol.repeats)]
-    tasks += [Task(who, r, True) for who in names for r in range(min(protocol.null_repeats, protocol.repeats))]
+    nulls = range(min(protocol.null_repeats, protocol.repeats))
+    tasks += [Task(who, r, permuted=True) for who in names for r in nulls]
+    tasks += [Task(who, r, drawn=True) for who in names for r in nulls if protocol.listener_kinds]
     # every listener's first split before anybody's second: whatever is there when a run is killed is a fair sample
-    waiting = sorted((t for t in tasks if not _part(parts, t)[0].exists()), key=lambda t: (t.repeat, t.permuted))
+    waiting = sorted(
+        (t for t in tasks if not _part(parts, t)[0].exists()), key=lambda t: (t.repeat, t.permuted, t.drawn)
+    )
     done = len(tasks) - len(waiting)
 
     def tick() -> None:
@@ -239,19 +249,22 @@ def _gather(
     dataset: Dataset, protocol: Protocol, tasks: list[Task], parts: Path, folder: Path, run: dict[str, Any]
 ) -> Evaluation:
     """Put the parts together, in the order of the tasks, and write what is kept."""
-    own = [task for task in tasks if not task.permuted]
-    permuted = [task for task in tasks if task.permuted]
+    own = [task for task in tasks if not (task.permuted or task.drawn)]
     scores = concatenate(read_columns(_part(parts, task)[0]) for task in own)
-    null = concatenate(read_columns(_part(parts, task)[0]) for task in permuted)
+    null = concatenate(read_columns(_part(parts, task)[0]) for task in tasks if task.permuted)
+    drawn = concatenate(read_columns(_part(parts, task)[0]) for task in tasks if task.drawn)
     queries = concatenate(read_columns(_part(parts, task)[1], required=()) for task in own)
     summary = summarise(scores, protocol, null if null else None)
+    summary |= against_crowd(protocol, scores, null, drawn)
     summary |= {"dataset": dataset.name, "source": dataset.source, "run": {**run, "dissensus": __version__}}
     write_columns(folder / "scores.parquet", scores)
     write_columns(folder / "details" / "queries.parquet", queries)
     if null:
         write_columns(folder / "details" / "permuted.parquet", null)
+    if drawn:
+        write_columns(folder / "details" / "drawn.parquet", drawn)
     for path in sorted(parts.glob("splits*.json")):
         write_text(folder / path.name, path.read_text(encoding="utf-8"))
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    write_text(folder / "summary.txt", format_summary(summary) + "\n")
+    write_text(folder / "summary.txt", _text(summary) + "\n")
     return Evaluation(scores, null, summary, folder)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from dissensus.datasets import Annotations, Dataset
 from dissensus.errors import ParameterError
+from dissensus.evaluation.listener_members import instruments, track_info
 from dissensus.evaluation.scores import track_scores
 from dissensus.evaluation.splits import Splits, child_seed
 from dissensus.personalisation.listener.calibration import Recalibration
-from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
+from dissensus.personalisation.listener.model import ListenerModel
 from dissensus.personalisation.listener.personal_model import PersonalModel
 
 __all__ = [
@@ -104,30 +105,6 @@ class ListenerScores:
         return self.table[condition][:, SCORE_NAMES.index(score)]
 
 
-def track_info(dataset: Dataset) -> TrackInfo:
-    """What the listener model uses of a data set besides features and labels: whatever of it is there."""
-    extra = dataset.annotations.extra
-    parts = []
-    if "mood" in extra:
-        parts.append(extra["mood"][:, None] == np.unique(extra["mood"]))
-    if "favourite" in extra:
-        parts.append(np.asarray(extra["favourite"])[:, None])
-    return TrackInfo(
-        weak_label=dataset.weak_label,
-        group=dataset.track_table.get("selection"),
-        descriptors=np.concatenate(parts, axis=1).astype(np.float64) if parts else None,
-        instrument=_instrument(dataset.annotations),
-    )
-
-
-def _instrument(annotations: Annotations) -> Ints | None:
-    """Questionnaire of each annotation, where a data set has more than one."""
-    if "condition" not in annotations.extra:
-        return None
-    second: Ints = (np.asarray(annotations.extra["condition"]) == "dimensional").astype(np.int64)
-    return second
-
-
 @dataclass(frozen=True, eq=False)
 class StudyTask:
     """One listener's labelled tracks."""
@@ -148,7 +125,7 @@ def study_tasks(dataset: Dataset, plan: ListenerPlan) -> list[StudyTask]:
         own = own.subset(own.label >= 0)
         track = dataset.pool.index_of(own.track_id.tolist())
         instrument: Ints | int = 0
-        used = _instrument(own)
+        used = instruments(own)
         if used is not None:
             instrument = np.zeros(dataset.pool.n_tracks, dtype=np.int64)
             instrument[track] = used

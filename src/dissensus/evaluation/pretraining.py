@@ -14,7 +14,7 @@ from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.splits import child_seed
 from dissensus.features.pool import Pool
 
-__all__ = ["majority_label", "pretrain", "pretrain_on_crowd", "weak_tracks"]
+__all__ = ["majority_label", "pretrain", "pretrain_on_crowd", "pretrain_on_weak", "weak_tracks"]
 
 #: Fewer tracks than this times the classes are no basis for a committee.
 _ENOUGH = 10
@@ -59,13 +59,23 @@ def pretrain(pool: Pool, label: NDArray[np.int64], classes: tuple[str, ...], pro
         pool.X[rows],
         np.array(classes)[of_window[rows]],
         pool.groups[rows],
-        kinds=protocol.kinds,
+        kinds=protocol.classic_kinds,
         n_folds=protocol.n_folds,
         classes=classes,
         random_state=int(child_seed(protocol.seed, "pretrain").generate_state(1)[0]),
         feature_names=pool.feature_names,
         fingerprint=pool.fingerprint,
     )
+
+
+def pretrain_on_weak(dataset: Dataset, protocol: Protocol) -> Committee | None:
+    """Pre-train on the tracks that nobody annotated; None where they are too few, or where no kind is to be trained."""
+    weak = weak_tracks(dataset) if protocol.classic_kinds else None
+    if weak is None or dataset.weak_label is None:
+        return None
+    label = np.full(dataset.pool.n_tracks, -1, dtype=np.int64)
+    label[weak] = dataset.weak_label[weak]
+    return pretrain(dataset.pool, label, dataset.classes, protocol)
 
 
 def pretrain_on_crowd(

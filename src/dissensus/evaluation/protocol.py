@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from dissensus.errors import ParameterError
 
-__all__ = ["PROTOCOLS", "Protocol"]
+__all__ = ["LISTENER_KINDS", "PROTOCOLS", "Protocol"]
+
+#: Kinds of members that are no classifiers of a committee: the crowd without the listener, and the personal model on it;
+#: the same two where nobody's votes on the held-out tracks may be used.
+LISTENER_KINDS: Final = ("crowd", "residual", "crowd-new", "residual-new")
 
 STRATEGIES: Final = ("mc", "hc", "mix", "rand", "rand-balanced")
 UPDATES: Final = ("replay", "incremental")
@@ -29,7 +31,9 @@ class Protocol:
         ``"sound"``, or ``"ismir2021"`` and ``"trompa2022"``, which re-state published experiments with their faults and
         are labelled ``paper`` wherever they are printed.
     kinds : tuple of str
-        Kinds of members of the committee.
+        Kinds of members: classifiers of the committee (``gnb``, ``sgd``, ``xgb``, ``cnn``), and contestants beside it
+        (:data:`LISTENER_KINDS`), which are scored in the same rounds and splits but do not vote. Without a classifier the
+        listener model asks: machine consensus is then that of draws from its posterior, and its one update is ``replay``.
     strategies : tuple of str
         ``mc`` machine, ``hc`` human, ``mix`` hybrid consensus, ``rand`` random, ``rand-balanced`` the random control with
         the class balance of the others.
@@ -63,6 +67,9 @@ class Protocol:
         included; or the pool and the test side each by itself (fault T4).
     mix : {"mean", "stack"}
         How machine and human consensus are joined.
+    exponent : float
+        Decisions take the class with the largest ``p / share ** exponent``, ``share`` being the member's own mean over the
+        listener's tracks; the same for every member. 0: the most probable class. Likelihoods are of ``p`` itself.
     """
 
     name: str = "sound"
@@ -83,9 +90,11 @@ class Protocol:
     crowd: Literal["others", "everyone", "evaluated"] = "others"
     scaling: Literal["pretrained", "all", "sides"] = "pretrained"
     mix: Literal["mean", "stack"] = "mean"
+    exponent: float = 0.0
 
     def __post_init__(self) -> None:
         for name, values, allowed in (
+            ("kinds", self.kinds, self.kinds),
             ("strategies", self.strategies, STRATEGIES),
             ("updates", self.updates, UPDATES),
         ):
@@ -101,6 +110,29 @@ class Protocol:
             raise ParameterError(f"null_repeats={self.null_repeats!r}: must be 0 or more")
         if not 0.0 < self.test_share < 1.0:
             raise ParameterError(f"test_share={self.test_share!r}: must lie between 0 and 1")
+        if not 0.0 <= self.exponent <= 2.0:
+            raise ParameterError(f"exponent={self.exponent!r}: must lie between 0 and 2")
+
+    @property
+    def classic_kinds(self) -> tuple[str, ...]:
+        """Kinds of the committee's classifiers."""
+        return tuple(kind for kind in self.kinds if kind not in LISTENER_KINDS)
+
+    @property
+    def listener_kinds(self) -> tuple[str, ...]:
+        """Kinds of the listener model's members."""
+        return tuple(kind for kind in self.kinds if kind in LISTENER_KINDS)
+
+    @property
+    def drawn_kinds(self) -> tuple[str, ...]:
+        """Those of :attr:`listener_kinds` that start from one crowd, from which listeners with nothing personal are drawn."""
+        informed = tuple(kind for kind in self.listener_kinds if not kind.endswith("-new"))
+        return informed or self.listener_kinds
+
+    @property
+    def learned_updates(self) -> tuple[str, ...]:
+        """The updates that are run: the listener model alone knows one."""
+        return self.updates if self.classic_kinds else ("replay",)
 
     @property
     def is_paper(self) -> bool:
@@ -131,22 +163,11 @@ class Protocol:
 
         The numbers of repeats are left out: more repeats continue a run, they do not start another.
         """
-        content = self.as_dict()
+        content = self.as_dict() | {"updates": self.learned_updates}
         for name in ("repeats", "null_repeats"):
             del content[name]
         text = json.dumps([content, *fingerprints], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@cache
-def code_fingerprint() -> str:
-    """SHA-256 of the package's sources that can change a result: a run is not continued with other code."""
-    package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for room in ("kernels", "features", "committee", "strategies", "personalisation", "evaluation"):
-        for path in sorted((package / room).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 #: The protocols by name.

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from dissensus.committee import Committee, TrackScorer
 from dissensus.datasets._types import Annotations
+from dissensus.evaluation.listener_members import ListenerMembers
 from dissensus.evaluation.pretraining import pretrain_on_crowd
 from dissensus.evaluation.protocol import Protocol
-from dissensus.evaluation.scores import SCORES, track_scores
+from dissensus.evaluation.scores import COMMITTEE, SCORES, track_scores
 from dissensus.evaluation.splits import Split, Splits, child_seed
-from dissensus.evaluation.table import COMMITTEE
 from dissensus.features.pool import Pool
+from dissensus.personalisation.listener import ListenerModel, PersonalModel
 from dissensus.personalisation.update import personalise
 from dissensus.strategies.balanced import tie_keys
 from dissensus.strategies.consensus import human_consensus, select
@@ -26,11 +27,12 @@ __all__ = ["Task", "UnitResult", "Workplace", "run_unit"]
 
 @dataclass(frozen=True, order=True)
 class Task:
-    """One unit of work."""
+    """One unit of work: a listener's own answers, the same permuted, or answers drawn from the crowd's probabilities."""
 
     listener: str
     repeat: int
     permuted: bool = False
+    drawn: bool = False
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Workplace:
         a listener, which makes them differ.
     listeners : tuple
         Ids of those evaluated.
+    model : ListenerModel, optional
+        Fitted on all annotations; for members ``crowd`` and ``residual``.
     """
 
     protocol: Protocol
@@ -71,6 +75,7 @@ class Workplace:
     splits: Mapping[str, Splits]
     proba: NDArray[np.float32] | None
     listeners: tuple[Any, ...]
+    model: ListenerModel | None = None
     rows_of_track: list[NDArray[np.int64]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,8 +98,9 @@ class _Table:
     human: NDArray[np.float32]
     n_raters: NDArray[np.int64]
     tie_key: NDArray[np.uint64]
-    committee: Committee
-    scorer: TrackScorer
+    committee: Committee | None
+    scorer: TrackScorer | None
+    members: ListenerMembers | None
 
     def windows(self, tracks: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Windows of these tracks, with the answers and the tracks they belong to."""
@@ -137,51 +143,45 @@ def _lay_out(place: Workplace, task: Task, listener: Any, split: Split) -> _Tabl
     ids = [*split.pool, *split.test]
     track = place.pool.index_of(ids)
     n_pool = len(split.pool)
+    members = None
+    if place.model is not None:
+        beside = place.protocol.drawn_kinds if task.drawn else place.protocol.listener_kinds
+        members = ListenerMembers.of(beside, place.model, own, track, n_pool)
     label = np.array([label_of[i] for i in ids], dtype=np.int64)
+    if task.drawn and members is not None:
+        label = members.simulated(np.random.default_rng(_seed(place.protocol, task, "draw")))
     answer = label.copy()
     if task.permuted:
         rng = np.random.default_rng(child_seed(place.protocol.seed, task.listener, task.repeat, "permute"))
         answer[:n_pool] = rng.permutation(answer[:n_pool])
-    committee = place.committee
-    if committee is None:
+    committee = None if task.drawn else place.committee
+    if committee is None and place.protocol.classic_kinds and not task.drawn:
         committee = pretrain_on_crowd(place.pool, place.annotations, listener, track[n_pool:], place.protocol)
     rows = [place.rows_of_track[i] for i in track]
     length = np.array([len(r) for r in rows])
     X = place.pool.X[np.concatenate(rows)]
     group = np.repeat(np.arange(len(track)), length)
-    if place.protocol.scaling == "all":
+    if committee is not None and place.protocol.scaling == "all":
         X = _standardised(X, X, committee)
-    elif place.protocol.scaling == "sides":
+    elif committee is not None and place.protocol.scaling == "sides":
         side = group < n_pool
         X[side], X[~side] = (_standardised(X[s], X[s], committee) for s in (side, ~side))
     human, n_raters = _crowd(place, listener, track[:n_pool])
     starts = np.concatenate([[0], np.cumsum(length)])
     keys = tie_keys(ids[:n_pool], child_seed(place.protocol.seed, task.listener, task.repeat, "ties"))
-    return _Table(
-        track,
-        n_pool,
-        label,
-        answer,
-        X,
-        group,
-        starts,
-        human,
-        n_raters,
-        keys,
-        committee,
-        TrackScorer(committee, X, group),
-    )
+    scorer = None if committee is None else TrackScorer(committee, X, group)
+    return _Table(track, n_pool, label, answer, X, group, starts, human, n_raters, keys, committee, scorer, members)
 
 
-def _by_kind(proba: NDArray[np.float32], kinds: tuple[str, ...], names: list[str]) -> NDArray[np.float32]:
+def _by_kind(proba: NDArray[np.float32], kinds: tuple[str, ...]) -> NDArray[np.float32]:
     """Mean probabilities of the members of each kind, and of the whole committee last."""
     of = np.array(kinds)
-    means = [proba[of == name].mean(axis=0) for name in names[:-1]]
+    means = [proba[of == name].mean(axis=0) for name in dict.fromkeys(kinds)]
     return np.stack([*means, proba.mean(axis=0)])
 
 
 def _select(
-    table: _Table, proba: NDArray[np.float32], asked: list[int], strategy: str, protocol: Protocol
+    table: _Table, machine: NDArray[np.float32], asked: list[int], strategy: str, protocol: Protocol
 ) -> list[int]:
     """Positions of the tracks to ask next."""
     exclude = np.array(asked, dtype=np.int64)
@@ -190,7 +190,7 @@ def _select(
     selection = select(
         name,
         k,
-        machine=proba[:, : table.n_pool].mean(axis=0),
+        machine=machine[:, : table.n_pool].mean(axis=0),
         human=table.human,
         n_raters=table.n_raters,
         balanced=strategy == "rand-balanced" or (protocol.balanced and strategy != "rand"),
@@ -209,6 +209,65 @@ def _updated(
     return personalise(committee, X, y, groups, update=update, n0=protocol.n0, n_new=len(new), random_state=seed)
 
 
+@dataclass(frozen=True, eq=False)
+class _Voices:
+    """What everybody has learnt so far: the committee, the members beside it, or both."""
+
+    table: _Table
+    kinds: tuple[str, ...]
+    committee: Committee | None
+    proba: NDArray[np.float32] | None
+    models: Mapping[bool, PersonalModel]
+
+    def machine(self) -> NDArray[np.float32]:
+        """``(n_voices, n_pool or more, n_classes)``: whose disagreement decides what is asked."""
+        if self.proba is not None:
+            return self.proba
+        assert self.table.members is not None
+        return self.table.members.machine(self.models, self.table.n_pool)
+
+    def heard(self) -> NDArray[Any]:
+        """``(n_names, n_tracks, n_classes)``: kinds of the committee, the whole committee, the members beside it."""
+        parts: list[NDArray[Any]] = [] if self.proba is None else [_by_kind(self.proba, self.kinds)]
+        if self.table.members is not None:
+            parts.append(self.table.members.proba(self.models))
+        return np.concatenate(parts)
+
+    def after(self, asked: list[int], new: list[int], update: str, protocol: Protocol, seed: int) -> _Voices:
+        """The same after the answers about ``asked``, of which ``new`` are new."""
+        committee, proba, models = self.committee, self.proba, self.models
+        if committee is not None and self.table.scorer is not None:
+            committee = _updated(committee, self.table, asked, new, update, protocol, seed)
+            proba = self.table.scorer.predict_proba(committee)
+        if self.table.members is not None:
+            models = self.table.members.taught({i: int(self.table.answer[i]) for i in asked})
+        return _Voices(self.table, self.kinds, committee, proba, models)
+
+
+def _start(place: Workplace, table: _Table) -> _Voices:
+    protocol = place.protocol
+    models = {} if table.members is None else table.members.taught({})
+    if table.scorer is None or table.committee is None:
+        return _Voices(table, (), None, None, models)
+    kinds = tuple(kind for kind in protocol.classic_kinds for _ in range(protocol.n_folds))
+    if place.proba is None:
+        proba = table.scorer.predict_proba(table.committee)
+    else:
+        proba = np.ascontiguousarray(place.proba[:, table.track])
+    return _Voices(table, kinds, table.committee, proba, models)
+
+
+def _scored(heard: NDArray[Any], table: _Table, exponent: float) -> dict[str, NDArray[np.float64]]:
+    """Scores ``(n_rounds, n_names)`` on the held-out tracks, decisions by the protocol's rule."""
+    scores = track_scores(heard[:, :, table.n_pool :], table.label[table.n_pool :])
+    if exponent > 0:
+        share = heard.mean(axis=2, keepdims=True, dtype=np.float64)
+        ruled = heard[:, :, table.n_pool :] / np.maximum(share, 1e-12) ** exponent
+        decided = track_scores(ruled, table.label[table.n_pool :])
+        scores = {name: scores[name] if name == "nll" else decided[name] for name in SCORES}
+    return scores
+
+
 def run_unit(place: Workplace, task: Task) -> UnitResult:
     """Run every strategy and update of one listener and repeat.
 
@@ -217,7 +276,7 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
     place : Workplace
         What is shared.
     task : Task
-        Which listener, which repeat, own or permuted answers.
+        Which listener, which repeat; own, permuted or drawn answers. Drawn ones are for the listener model alone.
 
     Returns
     -------
@@ -226,35 +285,33 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
     """
     protocol = place.protocol
     listener = next(i for i in place.listeners if str(i) == task.listener)
-    kinds = tuple(kind for kind in protocol.kinds for _ in range(protocol.n_folds))
-    names = [*protocol.kinds, COMMITTEE]
+    if task.drawn:
+        names = list(protocol.drawn_kinds)
+    else:
+        names = [*protocol.classic_kinds, *([COMMITTEE] * bool(protocol.classic_kinds)), *protocol.listener_kinds]
     out: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "member", "round", "n_labels", *SCORES)}
     log: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "round", "rank", "track_id", "n_raters")}
     laid: dict[Split, _Table] = {}
     for strategy in protocol.strategies:
         split = place.splits[strategy].of(task.listener, task.repeat)
         table = laid.get(split) or laid.setdefault(split, _lay_out(place, task, listener, split))
-        if place.proba is None:
-            start = table.scorer.predict_proba(table.committee)
-        else:
-            start = np.ascontiguousarray(place.proba[:, table.track])
-        for update in protocol.updates:
-            committee, proba, asked = table.committee, start, list[int]()
-            heard, answered = [_by_kind(proba[:, table.n_pool :], kinds, names)], [0]
+        start = _start(place, table)
+        for update in ("replay",) if task.drawn else protocol.learned_updates:
+            voices, asked = start, list[int]()
+            heard, answered = [voices.heard()], [0]
             for number in range(protocol.rounds):
                 if len(asked) == table.n_pool:
                     break
-                new = _select(table, proba, asked, strategy, protocol)
+                new = _select(table, voices.machine(), asked, strategy, protocol)
                 asked += new
-                committee = _updated(committee, table, asked, new, update, protocol, _seed(protocol, task, "update"))
-                proba = table.scorer.predict_proba(committee)
-                heard.append(_by_kind(proba[:, table.n_pool :], kinds, names))
+                voices = voices.after(asked, new, update, protocol, _seed(protocol, task, "update"))
+                heard.append(voices.heard())
                 answered.append(len(asked))
                 for rank, i in enumerate(new):
                     row = (strategy, update, number, rank, str(place.pool.track_ids[table.track[i]]), table.n_raters[i])
                     for column, value in zip(log.values(), row, strict=True):
                         column.append(value)
-            scores = track_scores(np.stack(heard), table.label[table.n_pool :])
+            scores = _scored(np.stack(heard), table, protocol.exponent)
             n_rounds, n_names = len(heard), len(names)
             out["strategy"] += [strategy] * (n_rounds * n_names)
             out["update"] += [update] * (n_rounds * n_names)

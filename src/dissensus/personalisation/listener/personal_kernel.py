@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from dissensus.errors import ParameterError
 from dissensus.personalisation.listener.map_logistic import centred_log
 
-__all__ = ["CoRatings", "PersonalKernel", "PersonalWeights"]
+__all__ = ["CoRatings", "Covariance", "KernelTable", "PersonalKernel", "PersonalWeights"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,6 +109,44 @@ class CoRatings:
         common = np.bincount(other, minlength=n_tracks)
         out += sums / (n_classes * (common + shrink))
         return out
+
+
+class Covariance(Protocol):
+    """What a personal model asks of a kernel."""
+
+    def between(self, rows: Ints, tracks: Ints) -> Floats:
+        """``(len(rows), len(tracks))`` covariance."""
+
+    def apply(self, tracks: Ints, coefficient: Floats) -> Floats:
+        """``(n_tracks, k)`` covariance with ``tracks`` times ``coefficient`` ``(len(tracks), k)``."""
+
+    def diagonal(self) -> Floats:
+        """``(n_tracks,)`` prior variance of each track."""
+
+
+class KernelTable:
+    """A kernel of few tracks, all of it computed beforehand: for many models over the same tracks.
+
+    Parameters
+    ----------
+    table : (n_tracks, n_tracks) ndarray
+        Covariance.
+    """
+
+    def __init__(self, table: Floats) -> None:
+        self.table = table
+
+    def between(self, rows: Ints, tracks: Ints) -> Floats:
+        """``(len(rows), len(tracks))`` covariance."""
+        return np.asarray(self.table[np.ix_(rows, tracks)])
+
+    def apply(self, tracks: Ints, coefficient: Floats) -> Floats:
+        """``(n_tracks, k)`` covariance with ``tracks`` times ``coefficient`` ``(len(tracks), k)``."""
+        return np.asarray(self.table[:, tracks] @ coefficient)
+
+    def diagonal(self) -> Floats:
+        """``(n_tracks,)`` prior variance of each track."""
+        return self.table.diagonal().copy()
 
 
 class PersonalKernel:

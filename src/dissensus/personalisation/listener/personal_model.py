@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from dissensus.errors import ParameterError
 from dissensus.personalisation.listener.crowd_prior import CrowdBelief, floored
 from dissensus.personalisation.listener.decision import EXPONENT, decide
 from dissensus.personalisation.listener.map_logistic import centred_log, fit_map_logistic, map_predict
-from dissensus.personalisation.listener.personal_kernel import PersonalKernel
+from dissensus.personalisation.listener.personal_kernel import Covariance, KernelTable
 from dissensus.personalisation.listener.residual import (
     LogisticFit,
     fit_logistic_gp,
@@ -47,7 +47,7 @@ class Prior:
     ----------
     belief : CrowdBelief
         The crowd without the listener.
-    kernel : PersonalKernel
+    kernel : PersonalKernel or KernelTable
         Which tracks an answer speaks for.
     classes : (n_classes,) ndarray
         Labels by class index.
@@ -58,7 +58,7 @@ class Prior:
     """
 
     belief: CrowdBelief
-    kernel: PersonalKernel
+    kernel: Covariance
     classes: NDArray[Any]
     model: str = "logistic"
     stack_prior: tuple[float, ...] = STACK_PRIOR
@@ -76,6 +76,13 @@ class Prior:
     def diagonal(self) -> Floats:
         """``(n_tracks,)`` prior variance of each track's shift."""
         return self.kernel.diagonal()
+
+    def of_tracks(self, tracks: Ints) -> Prior:
+        """The same start for these tracks alone, in this order: for many models that are asked about few tracks."""
+        rows = np.asarray(tracks, dtype=np.int64)
+        belief = self.belief
+        few = CrowdBelief(belief.proba[rows], belief.n_raters[rows], belief.source[rows], belief.class_frequency)
+        return replace(self, belief=few, kernel=KernelTable(self.kernel.between(rows, rows)))
 
 
 class PersonalModel:
