@@ -4,8 +4,18 @@ from dissensus.committee.boosted import BoostedTrees
 from dissensus.committee.committee import Committee
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
+from dissensus.committee.models import shipped_cnn
 from dissensus.committee.rehearsal import Rehearsal
 from dissensus.committee.scaler import Scaler
 from dissensus.committee.scorer import TrackScorer
 
-__all__ = ["BoostedTrees", "Committee", "GaussianNaiveBayes", "LogisticSGD", "Rehearsal", "Scaler", "TrackScorer"]
+__all__ = [
+    "BoostedTrees",
+    "Committee",
+    "GaussianNaiveBayes",
+    "LogisticSGD",
+    "Rehearsal",
+    "Scaler",
+    "TrackScorer",
+    "shipped_cnn",
+]
