@@ -9,6 +9,9 @@ import typer
 
 from dissensus.errors import MissingDependencyError, ParameterError
 
+#: What the weights say about their training that the exported file repeats.
+_KEPT = ("seed", "device", "precision", "shared_trunk", "train_songs", "validation_songs")
+
 
 class Form(StrEnum):
     """What the exported model takes."""
@@ -47,8 +50,10 @@ def export(
     groups = [networks] if share_a_trunk(networks) else [[network] for network in networks]
     for i, members in enumerate(groups):
         path = out if len(groups) == 1 else out.with_name(f"{out.stem}-{i}{out.suffix}")
-        data_id = str(loaded[i if len(groups) > 1 else 0][1].get("data_id", "unstated"))
-        model = export_onnx(members, path, form=form.value, licence=licence, data_id=data_id)
+        told = loaded[i if len(groups) > 1 else 0][1]
+        about = {name: told[name] for name in _KEPT if name in told}
+        data_id = str(told.get("data_id", "unstated"))
+        model = export_onnx(members, path, form=form.value, licence=licence, data_id=data_id, about=about)
         typer.echo(
             f"{path}: {len(members)} member(s), {path.stat().st_size / 1e6:.1f} MB, largest difference to torch "
             f"{model.metadata['parity_max_abs']:.1e} in a probability"
@@ -70,7 +75,7 @@ def _int8(path: Path, n_clips: int) -> str:
 
     model = CnnModel.load(path)
     train, _ = synthetic_clips(n_clips, settings=tuple(SETTINGS), seed=101, duration_s=5.0)
-    check, _ = synthetic_clips(3 * n_clips, settings=tuple(SETTINGS), seed=202, duration_s=5.0)
+    check, _ = synthetic_clips(4 * n_clips, settings=tuple(SETTINGS), seed=202, duration_s=5.0)
     tracks = np.repeat(np.arange(len(check)), [len(all_chunks(check.signal(i))) for i in range(len(check))])
     target = path.with_name(f"{path.stem}.int8{path.suffix}")
     cost = quantise(

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,18 @@ def _to_bytes(module: nn.Module, example: torch.Tensor, form: str) -> Any:
         )  # fmt: skip
     if program is None:
         raise ModelFormatError("torch made no ONNX program")
-    return program.model_proto
+    return _without_traces(program.model_proto)
+
+
+def _without_traces(proto: Any) -> Any:
+    """The model without what the exporter notes about the sources it read: paths of this machine have no business in a file."""
+    graph = proto.graph
+    named = (*graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
+    for part in (proto, graph, *named):
+        part.ClearField("doc_string")
+    for part in (graph, *named):
+        del part.metadata_props[:]
+    return proto
 
 
 def fingerprint(parameters: dict[str, Any]) -> str:
@@ -107,6 +118,7 @@ def export_onnx(
     form: str = "log_mel",
     licence: str = "unstated",
     data_id: str = "unstated",
+    about: Mapping[str, Any] | None = None,
     probe: NDArray[np.float32] | None = None,
 ) -> CnnModel:
     """Write members that share a trunk as one ONNX file, after checking that it computes what torch computes.
@@ -123,6 +135,8 @@ def export_onnx(
         Log-mel pictures in (fed by ``dissensus.log_mel``), or waveform chunks of 59 049 samples at 16 kHz.
     licence, data_id : str
         Stored in the file: under which terms, and trained on what.
+    about : mapping, optional
+        More to store under ``"training"``: seed, songs, device, … Anything JSON can hold.
     probe : (n, 59049) array, optional
         Waveforms on which the two are compared; synthetic ones otherwise.
 
@@ -155,13 +169,14 @@ def export_onnx(
     module: nn.Module = committee if form == "log_mel" else _FromSignal(committee)
     example = log_mel[:2] if form == "log_mel" else signal[:2]
     proto = _to_bytes(module, example, form)
-    about = {
+    facts: dict[str, Any] = {
         "form": form, "classes": list(classes), "n_members": committee.n_members,
         "embedding_size": members[0].embedding_size, "sample_rate": SAMPLE_RATE, "chunk_samples": CHUNK_SAMPLES,
         "n_frames": FRAMES, "mel": MEL_PARAMETERS, "fingerprint": fingerprint(MEL_PARAMETERS), "licence": licence,
         "data_id": data_id, "precision": "float32", "output": "sigmoid" if members[0].paper else "softmax", "opset": OPSET,
+        "training": dict(about or {}),
     }  # fmt: skip
-    content = with_metadata(proto, about)
+    content = with_metadata(proto, facts)
     fed = (log_mel if form == "log_mel" else signal).numpy()
     normal = expected / expected.sum(axis=2, keepdims=True)
     difference = float(np.abs(CnnModel(content, provider="cpu").predict(fed)[0] - normal).max())
@@ -169,8 +184,8 @@ def export_onnx(
         raise ModelFormatError(
             f"torch and onnxruntime differ by {difference:.2e} in a probability (at most {PARITY:.0e})"
         )
-    about["parity_max_abs"] = difference
-    content = with_metadata(proto, about)
+    facts["parity_max_abs"] = difference
+    content = with_metadata(proto, facts)
     write_bytes(path, content)
     return CnnModel(content)
 

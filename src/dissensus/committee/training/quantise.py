@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dissensus.committee.cnn import CnnModel
 from dissensus.committee.training.export import with_metadata, write_bytes
-from dissensus.errors import ParameterError
+from dissensus.errors import ModelFormatError, ParameterError
 
 __all__ = ["QuantisationCost", "quantise"]
 
@@ -95,6 +95,35 @@ def _seconds(model: CnnModel, chunks: NDArray[np.float32]) -> float:
     return min(times)
 
 
+def _keep_first_layer(path: Path) -> list[str]:
+    """Put the pooling of the first layer before its ReLU and name the nodes up to there, which stay in float.
+
+    One channel goes in, so int8 saves that layer no time, while its range, the whole range of the decibels, costs most of the
+    precision. The order of the two does not change a value; with the ReLU behind, onnxruntime quantises the pooled picture
+    instead of one four times as large.
+    """
+    import onnx
+
+    proto = onnx.load(str(path))
+    nodes = list(proto.graph.node)
+    first = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
+    chain = nodes[first : first + 3]
+    if [node.op_type for node in chain] != ["Conv", "Relu", "MaxPool"]:
+        raise ModelFormatError(
+            f"the model starts with {[n.op_type for n in chain]}, not with the block of a short-chunk CNN"
+        )
+    conv, relu, pool = chain
+    between, end = relu.output[0], pool.output[0]
+    pool.input[0], pool.output[0] = conv.output[0], between
+    relu.input[0], relu.output[0] = between, end
+    nodes[first + 1], nodes[first + 2] = pool, relu
+    ordered = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del proto.graph.node[:], proto.graph.value_info[:]
+    proto.graph.node.extend(ordered)
+    onnx.save(proto, str(path))
+    return [node.name for node in ordered[: first + 3]]
+
+
 def quantise(
     model: CnnModel,
     content: bytes,
@@ -106,7 +135,7 @@ def quantise(
     check_labels: NDArray[np.int64] | None = None,
     n_query: int = 100,
 ) -> QuantisationCost:
-    """Write a static int8 form (QDQ, per channel) of a model and measure what it costs.
+    """Write a static int8 form (QDQ, per channel; the first layer stays in float) of a model and measure what it costs.
 
     Parameters
     ----------
@@ -142,15 +171,17 @@ def quantise(
         raw, prepared, small = (Path(folder) / name for name in ("raw.onnx", "prepared.onnx", "small.onnx"))
         raw.write_bytes(content)
         quant_pre_process(str(raw), str(prepared), skip_symbolic_shape=True)
+        in_float = _keep_first_layer(prepared)
         quantize_static(
             str(prepared), str(small), _Reader(model.form, np.asarray(calibration, dtype=np.float32)),
             quant_format=QuantFormat.QDQ, per_channel=True, activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu"],
+            nodes_to_exclude=in_float,
         )  # fmt: skip
         proto: Any = load_from_string(small.read_bytes())
     about = dict(model.metadata) | {
-        "precision": "int8 static, QDQ, per channel",
+        "precision": "int8 static, QDQ, per channel, first layer in float",
         "calibration_chunks": len(calibration),
     }
     about.pop("parity_max_abs", None)
