@@ -31,7 +31,7 @@ __all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Progress", "extrac
 #: change of values raises the revision, which enters the fingerprint.
 FEATURE_SETS: Final[dict[str, tuple[str, str, int]]] = {
     "is13": ("is13:is13", "is13:IS13_NAMES", 1),
-    "summary": ("summary:summary", "summary:SUMMARY_NAMES", 1),
+    "summary": ("summary:summary", "summary:SUMMARY_NAMES", 2),
     "opensmile": ("opensmile_adapter:opensmile_is13", "is13:IS13_NAMES", 1),
 }
 
