@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from dissensus.catalog import embed_clips
 from dissensus.datasets import Dataset, synthetic
+from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
     from dissensus.committee.cnn import CnnModel
     from dissensus.committee.training.clips import ClipSet
     from dissensus.committee.training.fit import Epoch, TrainedMember
 
-__all__ = ["CnnStudy", "baselines", "embedded_music", "study_synthetic", "synthetic_clips"]
+__all__ = ["CnnStudy", "baselines", "check_unheard", "embedded_music", "study_synthetic", "synthetic_clips"]
 
 Features = Callable[[NDArray[np.float32], int], NDArray[Any]]
 Row = tuple[list[float], list[float]]
@@ -73,7 +74,14 @@ def synthetic_clips(n: int, *, settings: tuple[str, ...], seed: int, duration_s:
 
 
 def embedded_music(
-    model: CnnModel, n_clips: int, n_listeners: int, *, personal: float, seed: int, duration_s: float = 8.0
+    model: CnnModel,
+    n_clips: int,
+    n_listeners: int,
+    *,
+    personal: float,
+    seed: int,
+    duration_s: float = 8.0,
+    tracks_per_listener: int = 60,
 ) -> Dataset:
     """Made-up music and listeners, with the CNN's embeddings of the clips as features: for members of kind ``"cnn"``.
 
@@ -81,19 +89,38 @@ def embedded_music(
     ----------
     model : CnnModel
     n_clips, n_listeners : int
-        Clips, a third of which nobody annotates; listeners, who annotate 60 clips each.
+        Clips, a third of which nobody annotates; listeners, who annotate ``tracks_per_listener`` clips each.
     personal : float
         Spread of the listeners' boundaries; 0 = all hear alike and there is nothing to learn.
     seed : int
         Other than the one the model was trained on.
+
+    Raises
+    ------
+    ParameterError
+        The seed made the music that the model was trained on.
     """
     from dataclasses import replace
 
-    panel = synthetic.Panel(tracks_per_listener=60, rho=personal, n_rated=n_clips * 2 // 3)
+    check_unheard(model, seed)
+    panel = synthetic.Panel(tracks_per_listener=tracks_per_listener, rho=personal, n_rated=n_clips * 2 // 3)
     music = synthetic.Music(duration_s=duration_s)
     data = synthetic.make(n_clips, n_listeners, music=music, panel=panel, features=None, seed=seed)
     done = embed_clips(model, ((track, data.clip(track)) for track in data.pool.track_ids.tolist()))
     return replace(data, name="synthetic music, embedded", pool=done.pool)
+
+
+def check_unheard(model: CnnModel, seed: int) -> None:
+    """Refuse to test a model on the made-up music that it was trained on.
+
+    Raises
+    ------
+    ParameterError
+        Both come from the same seed.
+    """
+    trained = model.metadata.get("training", {}).get("seed")
+    if trained is not None and trained == seed and "synthetic" in str(model.metadata.get("data_id")):
+        raise ParameterError(f"seed={seed} made the music that the CNN was trained on; choose another")
 
 
 def _macro_f1(truth: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,19 +11,25 @@ from numpy.typing import NDArray
 
 from dissensus._threads import run_blocks
 from dissensus._validate import check_count
-from dissensus.committee import Committee
+from dissensus.catalog import embed_clips
+from dissensus.committee import Committee, shipped_cnn
 from dissensus.datasets.synthetic import Music, Panel, SyntheticDataset, make
 from dissensus.errors import ParameterError
+from dissensus.evaluation.cnn_study import check_unheard
 from dissensus.evaluation.intervals import Interval, bootstrap_interval
 from dissensus.evaluation.scores import track_scores
 from dissensus.evaluation.splits import Split, Splits, child_seed
+from dissensus.features import IS13_NAMES, Pool, is13
 from dissensus.personalisation import Session
 from dissensus.strategies.consensus import leave_listener_out
 
-__all__ = ["Asked", "Showcase", "ShowcaseSettings", "run_showcase"]
+__all__ = ["Asked", "Showcase", "ShowcaseSettings", "Team", "run_showcase"]
 
 #: Strategies that are run side by side, from the same start on the same tracks.
 ARMS: Final = ("mc", "rand")
+
+#: Committees that are run side by side: classifiers of the 260 emotion features, and heads of the CNN that comes along.
+TEAMS: Final = ("classic", "cnn")
 
 Progress = Callable[[str, int, int], None]
 
@@ -41,20 +47,20 @@ class ShowcaseSettings:
     n_clips : int
         Clips of music; 60 % are rated, the others pre-train the committee.
     duration_s : float
-        Length of a clip, s.
+        Length of a clip, s; the CNN hears every 3.69 s that fit into it.
     rho : float
         How personally the made-up listeners hear (see :class:`~dissensus.datasets.synthetic.Panel`).
     n0 : float
         What the memory of everybody weighs, in answers.
     seed : int
-        Of everything.
+        Of everything. Not the one that made the music which the CNN was trained on.
     """
 
     n_listeners: int = 12
     rounds: int = 10
     queries: int = 4
     n_clips: int = 300
-    duration_s: float = 6.0
+    duration_s: float = 7.5
     rho: float = 0.8
     n0: float = 10.0
     seed: int = 0
@@ -98,6 +104,14 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
+class Team:
+    """A committee and the pool whose features it reads."""
+
+    committee: Committee
+    pool: Pool
+
+
+@dataclass(frozen=True, eq=False)
 class Showcase:
     """What came out.
 
@@ -105,25 +119,33 @@ class Showcase:
     ----------
     settings : ShowcaseSettings
     data : SyntheticDataset
-    committee : Committee
-        Pre-trained, before anybody was asked.
+    teams : dict of str to Team
+        ``"classic"`` and ``"cnn"``, pre-trained on the same clips, before anybody was asked.
     listeners : tuple of str
         The first one is shown in full; it is not picked by its result.
     f1 : dict of str to (n_listeners, rounds + 1) ndarray
-        Weighted F1 on the held-out tracks before and after each round, by strategy.
+        Weighted F1 of the classic committee on the held-out tracks before and after each round, by strategy.
+    cnn_f1 : dict of str to (n_listeners, rounds + 1) ndarray
+        The same of the CNN's heads.
     crowd : (n_listeners,) ndarray
         Weighted F1 of what others said about the held-out tracks, the listener's own votes left out.
     asked : tuple of Asked
-        Questions to the first listener under machine consensus.
+        Questions of the classic committee to the first listener under machine consensus.
     """
 
     settings: ShowcaseSettings
     data: SyntheticDataset
-    committee: Committee
+    teams: dict[str, Team]
     listeners: tuple[str, ...]
     f1: dict[str, NDArray[np.float64]]
+    cnn_f1: dict[str, NDArray[np.float64]]
     crowd: NDArray[np.float64]
     asked: tuple[Asked, ...]
+
+    @property
+    def committee(self) -> Committee:
+        """The classic committee, before anybody was asked."""
+        return self.teams["classic"].committee
 
     @property
     def n_labels(self) -> NDArray[np.int64]:
@@ -132,16 +154,17 @@ class Showcase:
 
     def intervals(self) -> dict[str, Interval]:
         """Means over listeners with their 95 % intervals; differences are paired."""
-        machine, random = self.f1["mc"], self.f1["rand"]
-        values = {
-            "start": machine[:, 0],
-            "end": machine[:, -1],
-            "gain": machine[:, -1] - machine[:, 0],
-            "random end": random[:, -1],
-            "crowd": self.crowd,
-            "end - random end": machine[:, -1] - random[:, -1],
-            "end - crowd": machine[:, -1] - self.crowd,
-        }
+        values = {"crowd": self.crowd, "cnn end - end": self.cnn_f1["mc"][:, -1] - self.f1["mc"][:, -1]}
+        for prefix, f1 in (("", self.f1), ("cnn ", self.cnn_f1)):
+            machine, random = f1["mc"], f1["rand"]
+            values |= {
+                f"{prefix}start": machine[:, 0],
+                f"{prefix}end": machine[:, -1],
+                f"{prefix}gain": machine[:, -1] - machine[:, 0],
+                f"{prefix}random end": random[:, -1],
+                f"{prefix}end - random end": machine[:, -1] - random[:, -1],
+                f"{prefix}end - crowd": machine[:, -1] - self.crowd,
+            }
         return {name: bootstrap_interval(value) for name, value in values.items()}
 
 
@@ -169,76 +192,103 @@ def run_showcase(
     """
     settings = settings or ShowcaseSettings()
     say: Progress = progress or (lambda stage, done, total: None)
-    made: list[None] = []
-
-    def one_made() -> None:
-        made.append(None)
-        say("making music", len(made), settings.n_clips)
-
-    data = make(
-        settings.n_clips,
-        settings.n_listeners,
-        music=Music(duration_s=settings.duration_s),
-        panel=Panel(tracks_per_listener=settings.per_listener, rho=settings.rho),
-        seed=settings.seed,
-        n_threads=n_threads,
-        progress=one_made,
-    )
-    committee = _pretrain(data, settings, say)
+    data, pools = _music(settings, n_threads, say)
+    teams = {name: Team(_pretrain(data, pools[name], settings, name, say), pools[name]) for name in TEAMS}
     listeners = tuple(str(who) for who in data.annotations.listeners().tolist() if str(who).startswith("listener-"))
     splits = Splits(settings.seed, TEST_SHARE)
     own = [data.annotations.of(listener) for listener in listeners]
     split = [splits.draw(listener, 0, a.track_id) for listener, a in zip(listeners, own, strict=True)]
     answers = [dict(zip(a.track_id.tolist(), a.label.tolist(), strict=True)) for a in own]
-    f1 = {arm: np.zeros((len(listeners), settings.rounds + 1)) for arm in ARMS}
-    asked: list[list[Asked]] = [[] for _ in range(len(listeners) * len(ARMS))]
+    runs = [(who, team, arm) for who in range(len(listeners)) for team in TEAMS for arm in ARMS]
+    f1 = {team: {arm: np.zeros((len(listeners), settings.rounds + 1)) for arm in ARMS} for team in TEAMS}
+    asked: list[list[Asked]] = [[] for _ in runs]
     done: list[None] = []
 
     def work(start: int, stop: int) -> None:
         for i in range(start, stop):
-            person, arm = divmod(i, len(ARMS))
-            f1[ARMS[arm]][person], asked[i] = _one(
-                data, committee, settings, listeners[person], split[person], answers[person], ARMS[arm]
+            who, team, arm = runs[i]
+            f1[team][arm][who], asked[i] = _one(
+                teams[team], settings, listeners[who], split[who], answers[who], data.classes, arm
             )
             done.append(None)
-            say("listeners answer", len(done), len(asked))
+            say("listeners answer", len(done), len(runs))
 
-    run_blocks(work, len(asked), n_threads=n_threads, block_size=1)
+    run_blocks(work, len(runs), n_threads=n_threads, block_size=1)
     crowd = np.array([_crowd_f1(data, who, s, a) for who, s, a in zip(listeners, split, answers, strict=True)])
-    return Showcase(settings, data, committee, listeners, f1, crowd, tuple(asked[0]))
+    return Showcase(settings, data, teams, listeners, f1["classic"], f1["cnn"], crowd, tuple(asked[0]))
 
 
-def _pretrain(data: SyntheticDataset, settings: ShowcaseSettings, say: Progress) -> Committee:
+def _music(settings: ShowcaseSettings, n_threads: int, say: Progress) -> tuple[SyntheticDataset, dict[str, Pool]]:
+    """Music and listeners; every clip is made once and heard twice, by the emotion features and by the CNN."""
+    model = shipped_cnn(provider="cpu")
+    check_unheard(model, settings.seed)
+    data = make(
+        settings.n_clips,
+        settings.n_listeners,
+        music=Music(duration_s=settings.duration_s),
+        panel=Panel(tracks_per_listener=settings.per_listener, rho=settings.rho),
+        features=None,
+        seed=settings.seed,
+    )
+    ids = data.pool.track_ids
+    windows: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(ids)
+    embeddings = list(windows)
+    made: list[None] = []
+
+    def work(start: int, stop: int) -> None:
+        for i in range(start, stop):
+            signal = data.clip(str(ids[i]))
+            windows[i] = is13(signal, data.sr)
+            embeddings[i] = embed_clips(model, [(ids[i], signal)]).pool.X
+            made.append(None)
+            say("making music", len(made), len(ids))
+
+    run_blocks(work, len(ids), n_threads=n_threads, block_size=1)
+    pools = {
+        "classic": Pool(np.concatenate(windows), np.repeat(ids, [len(w) for w in windows]), feature_names=IS13_NAMES),
+        "cnn": Pool(
+            np.concatenate(embeddings),
+            np.repeat(ids, [len(e) for e in embeddings]),
+            fingerprint=f"cnn:{model.sha256[:16]}",
+        ),
+    }
+    return replace(data, pool=pools["classic"]), pools
+
+
+def _pretrain(data: SyntheticDataset, pool: Pool, settings: ShowcaseSettings, name: str, say: Progress) -> Committee:
     """A committee of the tracks that nobody rated, labelled with the quadrant they were made for."""
     assert data.weak_label is not None
     rated = set(data.annotations.track_id.tolist())
-    rest = data.pool.subset([track for track in data.pool.track_ids.tolist() if track not in rated])
-    label = np.array(data.classes)[data.weak_label[data.pool.index_of(rest.track_ids)]]
+    rest = pool.subset([track for track in pool.track_ids.tolist() if track not in rated])
+    label = np.array(data.classes)[data.weak_label[pool.index_of(rest.track_ids)]]
+    kinds, n_folds = (("gnb", "sgd", "xgb"), 3) if name == "classic" else (("cnn",), 5)
     return Committee.pretrain(
         rest.X,
         label[rest.groups],
         rest.groups,
+        kinds=kinds,
         classes=data.classes,
-        n_folds=3,
+        n_folds=n_folds,
         random_state=settings.seed,
         feature_names=rest.feature_names,
-        progress=lambda done, total: say("pre-training", done, total),
+        fingerprint=rest.fingerprint,
+        progress=lambda done, total: say(f"pre-training, {name}", done, total),
     )
 
 
 def _one(
-    data: SyntheticDataset,
-    committee: Committee,
+    team: Team,
     settings: ShowcaseSettings,
     listener: str,
     split: Split,
     answers: dict[str, int],
+    classes: tuple[str, ...],
     strategy: str,
 ) -> tuple[NDArray[np.float64], list[Asked]]:
     """One listener under one strategy: F1 before and after each round, and what was asked."""
     session = Session(
-        committee,
-        data.pool.subset(split.pool),
+        team.committee,
+        team.pool.subset(split.pool),
         strategy=strategy,
         balanced=strategy != "rand",
         listener=listener,
@@ -246,7 +296,7 @@ def _one(
         n0=settings.n0,
         random_state=child_seed(settings.seed, listener, "session"),
     )
-    test = data.pool.subset(split.test)
+    test = team.pool.subset(split.test)
     truth = np.array([answers[track] for track in test.track_ids.tolist()])
 
     def score() -> float:
@@ -257,7 +307,7 @@ def _one(
     for number in range(settings.rounds):
         query = session.ask(settings.queries)
         thought = session.predict(query.track_ids).tolist()
-        said = {track: data.classes[answers[track]] for track in query}
+        said = {track: classes[answers[track]] for track in query}
         for i, track in enumerate(query):
             asked.append(Asked(number + 1, track, float(query.utility[i]), query.reason[i], thought[i], said[track]))
         session.tell(said)
