@@ -28,7 +28,9 @@ answer), **summary.json** and **summary.txt** (intervals, the null of permuted a
 Members: classifiers vote in the committee. **crowd** (what others said of a track, without the listener) and **residual** (the
 listener model: the crowd and what is personal on top) are scored beside it, in the same rounds, splits and nulls; **crowd-new**
 and **residual-new** are the same where nobody's votes on the held-out tracks may be used, which is what the committee knows.
-Without a classifier, as in `--members crowd,residual`, the listener model asks by itself.
+Without a classifier, as in `--members crowd,residual`, the listener model asks by itself. **cnn** members are heads on a CNN's
+embeddings: of **synthetic** made-up clips are then rendered and embedded by the CNN that comes with the package (all classifiers
+read the embeddings), a **table** must hold embeddings as its features, and the other data sets come without.
 
 Data sets: **trompa**, **soundtracks**, **amg1608** (`--data` is the folder), **synthetic** (listeners with boundaries of
 their own, made on the spot; `--personal` says how far apart they are), **table** (`--features`, `--annotations`, and
@@ -37,6 +39,8 @@ their own, made on the spot; `--personal` says how far apart they are), **table*
 Examples:
 
 - `dissensus evaluate synthetic --listeners 8 --repeats 4 --out results/`
+
+- `dissensus evaluate synthetic --members cnn,sgd --listeners 8 --repeats 4 --out heads/` (made-up music, embedded)
 
 - `dissensus evaluate trompa --data DIR --members gnb,sgd,xgb --strategies mc,hc,mix,rand --rounds 15 --queries 4 --balanced
 --repeats 20 --update replay,incremental --out results/`
@@ -89,7 +93,7 @@ def _evaluate(
         ProtocolName, typer.Option(help="The sound protocol, or a published one with its faults.")
     ] = ProtocolName.sound,
     members: Annotated[
-        str | None, typer.Option(help="Kinds: gnb,sgd,xgb; crowd,residual,crowd-new,residual-new.")
+        str | None, typer.Option(help="Kinds: gnb,sgd,xgb,cnn; crowd,residual,crowd-new,residual-new.")
     ] = None,
     strategies: Annotated[str | None, typer.Option(help="Of mc,hc,mix,rand,rand-balanced.")] = None,
     update: Annotated[str | None, typer.Option(help="Of replay,incremental.")] = None,
@@ -131,10 +135,11 @@ def _evaluate(
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = replace(PROTOCOLS[protocol.value], **changes)
+    _check_embeddings(data_set, settings)
     if data_set is DataName.table:
         dataset = _table(features, annotations, columns)
     elif data_set is DataName.synthetic:
-        dataset = _synthetic(listeners or 40, personal, seed)
+        dataset = _synthetic(listeners or 40, personal, seed, embedded="cnn" in settings.kinds)
     else:
         dataset = _published(data_set, data, snapshot)
     _run(dataset, settings, out, jobs or _cores(), listeners)
@@ -144,9 +149,26 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _synthetic(listeners: int, personal: float, seed: int) -> Dataset:
+def _check_embeddings(name: DataName, protocol: Protocol) -> None:
+    """Heads of a CNN read its embeddings and nothing else."""
+    from dissensus.errors import ParameterError
+
+    if "cnn" in protocol.kinds and name not in (DataName.synthetic, DataName.table):
+        raise ParameterError(
+            f"members cnn are heads that read a CNN's embeddings, and {name.value} comes with other features: embed the "
+            "audio with dissensus.catalog.embed_clips and give the embeddings as a table, or choose other members"
+        )
+
+
+def _synthetic(listeners: int, personal: float, seed: int, *, embedded: bool) -> Dataset:
     from dissensus.datasets.synthetic import Panel, latent_listeners
 
+    if embedded:
+        from dissensus.committee import shipped_cnn
+        from dissensus.evaluation.cnn_study import embedded_music
+
+        model = shipped_cnn()
+        return embedded_music(model, 450, listeners, personal=personal, seed=seed, tracks_per_listener=100)
     return latent_listeners(700, listeners, panel=Panel(tracks_per_listener=100, rho=personal, n_rated=400), seed=seed)
 
 
