@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dissensus import _backend
 from dissensus._backend import available, resolve
 from dissensus.errors import ParameterError
 from dissensus.evaluation.agreement import LEVELS, alpha_interval, krippendorff_alpha, track_agreement
@@ -122,6 +124,96 @@ def test_backends_walk_alike(backend: str, n_units: int) -> None:
     rows, columns = np.nonzero(~np.isnan(ratings))
     np.testing.assert_array_equal(value[:n], ratings[rows, columns])
     np.testing.assert_array_equal(unit[:n], columns)
+
+
+def counted(backend: str, block: np.ndarray, rows_are_units: bool, base: int, width: int) -> np.ndarray | None:
+    rows, columns = block.shape
+    table = np.zeros((rows if rows_are_units else columns, width), dtype=np.int32)
+    scratch = np.empty(columns * width // 8, dtype=np.uint64)
+    return table if resolve("count_ratings", backend)(block, rows_are_units, base, table, scratch) else None
+
+
+@pytest.fixture(params=["numba", "native-baseline", "native-avx512"])
+def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    backend, _, isa = request.param.partition("-")
+    if backend not in available("count_ratings"):
+        pytest.skip("this installation has no compiled module")
+    native = _backend._native()
+    if native is not None and isa:
+        monkeypatch.setenv("DISSENSUS_CAPS", isa)
+        native.refresh_instruction_set()
+    if native is not None and isa and native.instruction_set() != isa:
+        monkeypatch.undo()
+        native.refresh_instruction_set()
+        pytest.skip(f"this machine has no {isa}")
+    yield backend
+    monkeypatch.undo()
+    if native is not None:
+        native.refresh_instruction_set()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows_are_units", [False, True])
+@pytest.mark.parametrize("width", [8, 16])
+def test_counting_backends_count_alike(counting: str, width: int, rows_are_units: bool, dtype: type) -> None:
+    rng = np.random.default_rng(width)
+    for rows, columns in [(0, 3), (3, 0), (1, 1), (17, 7), (33, 67), (600, 5), (5, 2100)]:
+        block = rng.integers(-3, width - 3, (rows, columns)).astype(dtype)
+        block[rng.random(block.shape) < 0.4] = nan
+        wanted = counted("reference", block, rows_are_units, -3, width)
+        np.testing.assert_array_equal(counted(counting, block, rows_are_units, -3, width), wanted)
+        if not block.size:
+            continue
+        for wrong in (-4.0, width - 3.0, 0.5, math.inf, -math.inf, 1e18):
+            other = block.copy()
+            other[-1, rng.integers(columns)] = wrong
+            assert counted(counting, other, rows_are_units, -3, width) is None
+            assert counted("reference", other, rows_are_units, -3, width) is None
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_value_whatever_the_layout_type_and_threads(level: str) -> None:
+    rng = np.random.default_rng(5)
+    ratings = rng.integers(0, 11, (61, 301)).astype(float)
+    ratings[rng.random(ratings.shape) > 0.2] = nan
+    first = krippendorff_alpha(ratings, level=level)
+    assert first == pytest.approx(by_definition(ratings, level), abs=1e-9)
+    assert krippendorff_alpha(np.asfortranarray(ratings), level=level) == first
+    assert krippendorff_alpha(ratings.astype(np.float32), level=level) == first
+    assert krippendorff_alpha(ratings.astype(np.float16), level=level) == first
+    assert krippendorff_alpha(np.repeat(ratings, 2, axis=1)[:, ::2], level=level) == first
+    assert krippendorff_alpha(ratings, level=level, n_threads=3) == first
+    assert krippendorff_alpha(np.asfortranarray(ratings), level=level, n_threads=3) == first
+    for backend in ("numba", "reference"):
+        assert krippendorff_alpha(ratings, level=level, backend=backend) == first
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_values_off_the_scale_are_found_wherever_they_are(level: str) -> None:
+    """A scale that the first ratings do not show: one more value, a half, or far numbers in the last row."""
+    rng = np.random.default_rng(6)
+    for last in (9.0, 2.5, 400.0, 1e7):
+        ratings = rng.integers(1, 4, (40, 500)).astype(float)
+        ratings[rng.random(ratings.shape) > 0.1] = nan
+        ratings[-1, :20], ratings[-2, :20] = last, 3.0
+        small = ratings[:, :60]
+        assert krippendorff_alpha(small, level=level) == pytest.approx(by_definition(small, level), abs=1e-9)
+        assert krippendorff_alpha(ratings, level=level) == krippendorff_alpha(ratings[::-1], level=level)
+
+
+def test_no_copy_of_the_matrix() -> None:
+    import tracemalloc
+
+    rng = np.random.default_rng(7)
+    ratings = rng.integers(1, 6, (3000, 400)).astype(float)
+    ratings[rng.random(ratings.shape) > 0.05] = nan
+    for matrix in (ratings, np.asfortranarray(ratings), ratings[:, ::2], ratings * 0.37):
+        krippendorff_alpha(matrix[:10], level="ordinal")
+        tracemalloc.start()
+        krippendorff_alpha(matrix, level="ordinal")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < matrix.nbytes / 1.5
 
 
 def test_many_continuous_values_and_huge_counts() -> None:

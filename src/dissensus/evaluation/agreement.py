@@ -10,6 +10,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._backend import resolve
-from dissensus._validate import as_float, check_count
+from dissensus._threads import resolve_threads
+from dissensus._validate import check_count
 from dissensus.errors import ParameterError
+from dissensus.evaluation._counts import Cells, Counts, count_ratings, distinct
 
 __all__ = ["LEVELS", "AlphaInterval", "alpha_interval", "krippendorff_alpha", "track_agreement"]
 
@@ -28,50 +31,17 @@ LEVELS = ("nominal", "ordinal", "interval", "ratio")
 MAX_RATIO_VALUES = 8192
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """The ratings that take part: value and unit of each, units renumbered, only units with two ratings or more."""
-
-    value: NDArray[np.float64]
-    unit: NDArray[np.int32]
-    n_units: int
-
-
-def _matrix(ratings: ArrayLike) -> NDArray[Any]:
-    matrix = as_float(ratings, "ratings").astype(np.float64, copy=False)
-    if matrix.ndim != 2:
-        raise ParameterError(
-            f"ratings must be (n_raters, n_units), NaN where a rating is missing; got shape {matrix.shape}"
-        )
-    return np.ascontiguousarray(matrix)
-
-
-def _cells(matrix: NDArray[Any], backend: str) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    value = np.empty(matrix.size + 16, dtype=matrix.dtype)  # touched only as far as there are ratings
-    unit = np.empty(matrix.size + 16, dtype=np.int32)
-    n = int(resolve("compact_ratings", backend)(matrix, value, unit))
-    found = value[:n].astype(np.float64, copy=False)
-    if n and not np.isfinite(found.sum()):
-        raise ParameterError("ratings hold infinity; use NaN for a missing rating")
-    return found, unit[:n]
-
-
-def _pairable(value: NDArray[np.float64], unit: NDArray[np.int32], n_units: int) -> _Cells:
-    per_unit = np.bincount(unit, minlength=n_units)
-    keep = per_unit[unit] >= 2
-    if keep.all():
-        return _Cells(value, unit, n_units)
-    return _Cells(value[keep], unit[keep], n_units)
-
-
-def krippendorff_alpha(ratings: ArrayLike, *, level: str, degenerate: float = math.nan, backend: str = "auto") -> float:
+def krippendorff_alpha(
+    ratings: ArrayLike, *, level: str, degenerate: float = math.nan, backend: str = "auto", n_threads: int = 1
+) -> float:
     r"""Krippendorff's alpha, exactly: with missing ratings, any number of raters, and four levels of measurement.
 
     .. math:: \alpha = 1 - \frac{D_o}{D_e}
 
     with the mean squared difference of pairable ratings within units, :math:`D_o`, over that of all pairable ratings,
     :math:`D_e`. Nominal and ordinal disagreements are counted in whole numbers (ordinal differences are differences of
-    doubled mid-ranks), so no order of summation changes the result.
+    doubled mid-ranks), so no order of summation changes the result. The matrix is read once, as it lies in memory (rater
+    by rater or unit by unit), without a copy of its size.
 
     Parameters
     ----------
@@ -82,7 +52,9 @@ def krippendorff_alpha(ratings: ArrayLike, *, level: str, degenerate: float = ma
         difference over their sum (values must then have one sign).
     degenerate : float
         Returned where nothing can be said: fewer than two values in use, or no pairable rating. Default NaN.
-    backend : {"auto", "numba", "reference"}
+    backend : {"auto", "native", "numba", "reference"}
+    n_threads : int
+        Threads that read the matrix; the result is the same for any number.
 
     Returns
     -------
@@ -106,42 +78,77 @@ def krippendorff_alpha(ratings: ArrayLike, *, level: str, degenerate: float = ma
     """
     if level not in LEVELS:
         raise ParameterError(f"level={level!r}; choose {', '.join(map(repr, LEVELS))}")
-    matrix = _matrix(ratings)
-    value, unit = _cells(matrix, backend)
-    return _alpha(_pairable(value, unit, matrix.shape[1]), level, degenerate, backend)
-
-
-def _alpha(cells: _Cells, level: str, degenerate: float, backend: str) -> float:
-    values, code, frequency = _distinct(cells.value)
-    if len(values) < 2:
+    found = count_ratings(ratings, backend=backend, n_threads=resolve_threads(n_threads))
+    if isinstance(found, Cells):
+        return _alpha_of_cells(found, level, backend)
+    frequency = np.zeros(found.table.shape[1], dtype=np.int64)
+    largest = int(resolve("count_totals", backend)(found.table, frequency))
+    if np.count_nonzero(frequency) < 2:
         return degenerate
-    if level == "nominal":
-        return _nominal(code, cells, frequency)
+    return _alpha_of_counts(found, frequency, largest, level, backend)
+
+
+def _alpha_of_counts(found: Counts, frequency: NDArray[np.int64], largest: int, level: str, backend: str) -> float:
+    """Alpha from a table of counts of few values; ``largest``: ratings of the unit that has most."""
+    values, table = found.values, found.table
     if level == "ratio":
-        return _ratio(values, code, cells, frequency)
-    if level == "ordinal":
-        rank = 2 * (np.cumsum(frequency) - frequency) + frequency  # doubled mid-rank, a whole number
-        return _squared(rank, code, cells, frequency, backend)
-    centred = values - np.average(values, weights=frequency)
+        return _ratio(values, _tables(table), frequency)
+    if level == "nominal":  # a difference of 1 from every other value: one value against the rest, for each of them
+        return _against_chance(
+            _within(table, np.eye(len(values), dtype=np.int64), largest, backend), _unlike(frequency)
+        )
+    x = _doubled_ranks(frequency) if level == "ordinal" else _steps(values, frequency)
+    if x.dtype.kind == "i" and (largest * int(np.abs(x).max())) ** 2 < 2**62:
+        observed = 2.0 * _within(table, x[None], largest, backend)
+    else:
+        wide = table.astype(object if x.dtype.kind == "i" else np.float64)
+        count, number = table.sum(axis=1, dtype=np.int64), x.astype(wide.dtype)
+        observed = 2.0 * _by_size(count * (wide @ (number * number)) - (wide @ number) ** 2, count)
+    return _against_chance(observed, _squares(x, frequency))
+
+
+def _within(table: NDArray[np.int32], scales: NDArray[np.int64], largest: int, backend: str) -> float:
+    """Sum over units of their disagreement on each scale by their number of ratings less one, exactly up to the division."""
+    low, high = np.zeros(largest + 1, dtype=np.int64), np.zeros(largest + 1, dtype=np.int64)
+    for x in scales:
+        resolve("count_disagreement", backend)(table, x, low, high)
+    return math.fsum(((int(high[m]) << 32) + int(low[m])) / (m - 1) for m in np.flatnonzero(low | high).tolist())
+
+
+def _alpha_of_cells(cells: Cells, level: str, backend: str) -> float:
+    """Alpha from a list of ratings of many values."""
+    size = np.bincount(cells.unit, minlength=cells.n_units)
+    if level == "ratio":
+        return _ratio(cells.values, _tables_of(cells, size), cells.frequency)
+    if level == "nominal":
+        pair, times = np.unique(cells.unit.astype(np.int64) * len(cells.values) + cells.code, return_counts=True)
+        same = np.zeros(cells.n_units, dtype=np.int64)
+        np.add.at(same, pair // len(cells.values), times * times)
+        return _against_chance(_by_size(size * size - same, size), _unlike(cells.frequency))
+    x = _doubled_ranks(cells.frequency) if level == "ordinal" else _steps(cells.values, cells.frequency)
+    count = np.zeros(cells.n_units, dtype=np.int64)
+    total, square = np.zeros(cells.n_units, dtype=x.dtype), np.zeros(cells.n_units, dtype=x.dtype)
+    resolve("pair_moments", backend)(x[cells.code], cells.unit, count, total, square)
+    if x.dtype.kind == "i" and (int(count.max()) * int(np.abs(x).max())) ** 2 >= 2**62:
+        count, total, square = (a.astype(object) for a in (count, total, square))  # whole numbers of any size, slower
+    return _against_chance(2.0 * _by_size(count * square - total * total, count), _squares(x, cells.frequency))
+
+
+def _against_chance(observed: float, expected: float) -> float:
+    return float(1.0 - observed / expected)
+
+
+def _doubled_ranks(frequency: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Twice the mean rank of the ratings of each value, less one: whole numbers."""
+    return np.asarray(2 * (np.cumsum(frequency) - frequency) + frequency)
+
+
+def _steps(values: NDArray[np.float64], frequency: NDArray[np.int64]) -> NDArray[Any]:
+    """The values from the first one on, as whole numbers where they are; else from their mean on."""
     whole = values - values[0]
     if (whole == np.round(whole)).all() and whole[-1] < 2**20:
-        return _squared(whole.astype(np.int64), code, cells, frequency, backend)
-    return _squared(centred, code, cells, frequency, backend)
-
-
-def _distinct(value: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct values in order, the number of each rating's value, and how often each occurs; no sort for small integers."""
-    if len(value):
-        low = value.min()
-        code = (value - low).astype(np.int64)
-        if code.max() < 4096 and (code == value - low).all():
-            count = np.bincount(code)
-            used = np.flatnonzero(count)
-            number = np.zeros(len(count), dtype=np.int64)
-            number[used] = np.arange(len(used))
-            return low + used, number[code], count[used]
-    values, inverse, counts = np.unique(value, return_inverse=True, return_counts=True)
-    return values, inverse.reshape(-1), counts
+        return np.asarray(whole.astype(np.int64))
+    return np.asarray(values - np.average(values, weights=frequency))
 
 
 def _by_size(within: NDArray[Any], size: NDArray[Any]) -> float:
@@ -154,45 +161,41 @@ def _by_size(within: NDArray[Any], size: NDArray[Any]) -> float:
     return math.fsum(parts)
 
 
-def _squared(
-    x: NDArray[Any], code: NDArray[np.int64], cells: _Cells, frequency: NDArray[np.int64], backend: str
-) -> float:
-    """Alpha for a difference that is the squared difference of one number a value."""
-    dtype = np.int64 if x.dtype.kind == "i" else np.float64
-    if len(x) <= 64:  # few distinct values: count them unit by unit, then all else is small
-        flat = cells.unit.astype(np.int64) * len(x) + code
-        table = np.bincount(flat, minlength=cells.n_units * len(x)).reshape(cells.n_units, len(x))
-        count, total, square = table.sum(axis=1), table @ x, table @ (x * x)
-    else:
-        count = np.zeros(cells.n_units, dtype=np.int64)
-        total, square = np.zeros(cells.n_units, dtype=dtype), np.zeros(cells.n_units, dtype=dtype)
-        resolve("pair_moments", backend)(x[code].astype(dtype), cells.unit, count, total, square)
-    f, v = frequency.tolist(), x.tolist()
-    n = sum(f)
-    if dtype == np.int64:
-        widest = int(count.max()) * int(np.abs(x).max())
-        if widest * widest >= 2**62:  # then whole numbers of any size, slower
-            count, total, square = (a.astype(object) for a in (count, total, square))
-        observed = 2.0 * _by_size(count * square - total * total, count)
-        s1 = sum(a * b for a, b in zip(f, v, strict=True))
-        expected = 2.0 * (n * sum(a * b * b for a, b in zip(f, v, strict=True)) - s1 * s1) / (n - 1)
-    else:
-        observed = 2.0 * _by_size(count * square - total * total, count)
-        s1 = math.fsum((frequency * x).tolist())
-        expected = 2.0 * (n * math.fsum((frequency * x * x).tolist()) - s1 * s1) / (n - 1)
-    return float(1.0 - observed / expected)
-
-
-def _nominal(code: NDArray[np.int64], cells: _Cells, frequency: NDArray[np.int64]) -> float:
-    n_values = len(frequency)
-    pair, times = np.unique(cells.unit * n_values + code, return_counts=True)
-    size = np.bincount(cells.unit, minlength=cells.n_units)
-    same = np.bincount(pair // n_values, weights=(times * times).astype(np.float64), minlength=cells.n_units)
-    observed = _by_size((size * size - same.astype(np.int64)).astype(np.int64), size)
+def _squares(x: NDArray[Any], frequency: NDArray[np.int64]) -> float:
+    """Expected disagreement for a difference that is the squared difference of one number a value."""
     f = frequency.tolist()
     n = sum(f)
-    expected = (n * n - sum(k * k for k in f)) / (n - 1)
-    return float(1.0 - observed / expected)
+    if x.dtype.kind == "f":
+        first, second = math.fsum((frequency * x).tolist()), math.fsum((frequency * x * x).tolist())
+    else:
+        v = x.tolist()
+        first = sum(a * b for a, b in zip(f, v, strict=True))
+        second = sum(a * b * b for a, b in zip(f, v, strict=True))
+    return float(2.0 * (n * second - first * first) / (n - 1))
+
+
+def _unlike(frequency: NDArray[np.int64]) -> float:
+    f = frequency.tolist()
+    n = sum(f)
+    return float((n * n - sum(k * k for k in f)) / (n - 1))
+
+
+def _tables(table: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The counts of the units of each size, apart."""
+    size = table.sum(axis=1, dtype=np.int64)
+    for m in np.unique(size[size >= 2]).tolist():
+        yield m, table[size == m].astype(np.float64)
+
+
+def _tables_of(cells: Cells, size: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    for m in np.unique(size[size >= 2]).tolist():
+        units = np.flatnonzero(size == m)
+        place = np.full(cells.n_units, -1)
+        place[units] = np.arange(len(units))
+        inside = place[cells.unit] >= 0
+        table = np.zeros((len(units), len(cells.values)))
+        np.add.at(table, (place[cells.unit[inside]], cells.code[inside]), 1.0)
+        yield m, table
 
 
 def _ratio_delta(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -202,25 +205,20 @@ def _ratio_delta(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return out
 
 
-def _ratio(values: NDArray[np.float64], code: NDArray[np.int64], cells: _Cells, frequency: NDArray[np.int64]) -> float:
-    if values[0] < 0 < values[-1]:
+def _ratio(
+    values: NDArray[np.float64],
+    tables: Iterator[tuple[int, NDArray[np.float64]]],
+    frequency: NDArray[np.int64],
+) -> float:
+    used = values[frequency > 0]
+    if used[0] < 0 < used[-1]:
         raise ParameterError("ratio alpha needs values of one sign; these have both, use level='interval'")
-    if len(values) > MAX_RATIO_VALUES:
-        raise ParameterError(
-            f"ratio alpha compares all pairs of values; {len(values)} are more than {MAX_RATIO_VALUES}"
-        )
+    if len(used) > MAX_RATIO_VALUES:
+        raise ParameterError(f"ratio alpha compares all pairs of values; {len(used)} are more than {MAX_RATIO_VALUES}")
     delta = _ratio_delta(values)
-    size = np.bincount(cells.unit, minlength=cells.n_units)
     coincidence = np.zeros(delta.shape)
-    for m in np.unique(size[size >= 2]).tolist():
-        units = np.flatnonzero(size == m)
-        place = np.full(cells.n_units, -1)
-        place[units] = np.arange(len(units))
-        inside = place[cells.unit] >= 0
-        table = np.zeros((len(units), len(values)))
-        np.add.at(table, (place[cells.unit[inside]], code[inside]), 1.0)
-        both = table.T @ table - np.diag(table.sum(axis=0))
-        coincidence += both / (m - 1)
+    for m, table in tables:
+        coincidence += (table.T @ table - np.diag(table.sum(axis=0))) / (m - 1)
     f = frequency.astype(np.float64)
     expected = (np.outer(f, f) - np.diag(f)) / (f.sum() - 1)
     return float(1.0 - (coincidence * delta).sum() / (expected * delta).sum())
@@ -280,7 +278,7 @@ def alpha_interval(
         raise ParameterError(f"over={over!r}; choose 'units' or 'raters'")
     if not 0 < confidence < 1:
         raise ParameterError(f"confidence={confidence!r} must lie between 0 and 1")
-    matrix = _matrix(ratings)
+    matrix = np.asarray(ratings, dtype=np.float64)
     point = krippendorff_alpha(matrix, level=level)
     rng = np.random.default_rng(random_state)
     n_raters, n_units = matrix.shape
@@ -316,7 +314,7 @@ def _weighted(
     pairs = mass**2 - np.bincount(unit, weights=times**2, minlength=n_units)
     keep = pairs[unit] > 0
     value, unit, times = value[keep], unit[keep], times[keep]
-    values, code, _ = _distinct(value)
+    values, code, _ = distinct(value)
     if len(values) < 2:
         return math.nan
     whole = times * unit_times[unit]
