@@ -1,5 +1,6 @@
 """Scoring many tracks: audio in, pools and probabilities out."""
 
-from dissensus.catalog.embed import Embedded, embed_clips
+from dissensus.catalog.embed import Embedded, embed_clips, embed_files
+from dissensus.catalog.score import Scored, score_files
 
-__all__ = ["Embedded", "embed_clips"]
+__all__ = ["Embedded", "Scored", "embed_clips", "embed_files", "score_files"]

@@ -1,22 +1,26 @@
-"""From clips to the embeddings and probabilities of a CNN, with decoding and log-mel hidden behind the network."""
+"""From audio to the embeddings of a CNN: clips into memory, files into a pool on disk."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus._chunks import SAMPLE_RATE, all_chunks
+from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
 from dissensus._threads import resolve_threads
+from dissensus.catalog.pipeline import Heard, hear
 from dissensus.committee.cnn import CnnModel
-from dissensus.errors import ModelFormatError, ParameterError
-from dissensus.features import Pool, load_audio, log_mel
+from dissensus.errors import ParameterError
+from dissensus.features import Pool, PoolWriter
+from dissensus.features.audio import decoder_versions
+from dissensus.features.extract import ExtractReport, Outcome, Progress, collect
+from dissensus.features.sources import Excerpt
 
-__all__ = ["Embedded", "embed_clips"]
+__all__ = ["Embedded", "embed_clips", "embed_files", "embedding_fingerprint"]
 
 
 class Embedded(NamedTuple):
@@ -34,6 +38,22 @@ class Embedded(NamedTuple):
     proba: NDArray[np.float32]
 
 
+def embedding_fingerprint(model: CnnModel) -> str:
+    """Name of the features that a model makes: a pool, and a committee trained on it, carry it."""
+    return f"cnn:{model.sha256[:16]}"
+
+
+def track_mean(proba: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n_members, n_classes) mean over the chunks, summed in float64."""
+    return np.asarray(proba.mean(axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def _outcome(clip: Heard) -> Outcome:
+    if clip.error is not None:
+        return Outcome(None, kind=type(clip.error).__name__, message=str(clip.error))
+    return Outcome(clip.embedding, clip.audio_s)
+
+
 def embed_clips(
     model: CnnModel,
     clips: Iterable[tuple[Any, Any]],
@@ -43,12 +63,14 @@ def embed_clips(
 ) -> Embedded:
     """Run a CNN over clips: every clip is cut into all its non-overlapping chunks; rows stand in the order of the clips.
 
+    The embeddings are held in memory; :func:`embed_files` writes them to a pool on disk.
+
     Parameters
     ----------
     model : CnnModel
         Of either form.
     clips : iterable of (track_id, signal or path)
-        Mono waveforms at 16 kHz, or files to decode. Consumed as it goes: at most two batches are held.
+        Mono waveforms at 16 kHz, or files to decode. Consumed as it goes: a few batches are held.
     batch_size : int
         Chunks that go through the network at a time. Results do not depend on it beyond the last bits.
     n_threads : int or None
@@ -68,65 +90,97 @@ def embed_clips(
     ModelFormatError
         The model was made for another front end than this release's.
     """
-    if int(model.metadata.get("sample_rate", 0)) != SAMPLE_RATE:
-        raise ModelFormatError(
-            f"the model hears at {model.metadata.get('sample_rate')} Hz, this release at {SAMPLE_RATE}"
-        )
     ids: list[Any] = []
-    owner: list[int] = []
-    embeddings: list[NDArray[np.float32]] = []
-    chunk_proba: list[NDArray[np.float32]] = []
     seen: set[Any] = set()
-    for track_id, chunks in _ahead(_prepare(model, clips, batch_size), resolve_threads(n_threads)):
-        for name in dict.fromkeys(track_id):
-            if name in seen and (not ids or ids[-1] != name):
-                raise ParameterError(f"track {name!r} appears twice")
-            if name not in seen:
-                seen.add(name)
-                ids.append(name)
-        owner.extend(track_id)
-        proba, embedding = model.predict(chunks, batch_size=batch_size)
-        embeddings.append(embedding)
-        chunk_proba.append(proba)
+    owner: list[Any] = []
+    embeddings: list[NDArray[np.float32]] = []
+    probabilities: list[NDArray[np.float32]] = []
+    for heard in hear(model, clips, batch_size=batch_size, n_threads=resolve_threads(n_threads)):
+        if isinstance(heard.error, ParameterError):
+            raise ParameterError(f"track {heard.track_id!r}: {heard.error}")
+        if heard.error is not None:
+            raise heard.error
+        if heard.track_id in seen:
+            raise ParameterError(f"track {heard.track_id!r} appears twice")
+        seen.add(heard.track_id)
+        ids.append(heard.track_id)
+        owner.extend([heard.track_id] * len(heard.embedding))
+        embeddings.append(heard.embedding)
+        probabilities.append(track_mean(heard.proba))
     if not ids:
         raise ParameterError("there are no clips")
-    pool = Pool(np.concatenate(embeddings), np.array(owner), fingerprint=f"cnn:{model.sha256[:16]}")
-    proba = np.concatenate(chunk_proba)
-    total = np.zeros((len(ids), *proba.shape[1:]), dtype=np.float64)
-    np.add.at(total, pool.groups, proba)
-    total /= np.bincount(pool.groups)[:, None, None]
-    return Embedded(pool, np.ascontiguousarray(total.transpose(1, 0, 2), dtype=np.float32))
+    pool = Pool(np.concatenate(embeddings), np.array(owner), fingerprint=embedding_fingerprint(model))
+    return Embedded(pool, np.ascontiguousarray(np.stack(probabilities, axis=1)))
 
 
-def _prepare(
-    model: CnnModel, clips: Iterable[tuple[Any, Any]], batch_size: int
-) -> Iterator[tuple[list[Any], NDArray[np.float32]]]:
-    """Batches of chunks as the model takes them, with the track of each."""
-    owner: list[Any] = []
-    waiting: list[NDArray[np.float32]] = []
-    for track_id, source in clips:
-        signal = load_audio(source, sr=SAMPLE_RATE) if isinstance(source, (str, os.PathLike)) else source
-        try:
-            chunks = all_chunks(signal)
-        except ParameterError as error:
-            raise ParameterError(f"track {track_id!r}: {error}") from None
-        for chunk in chunks:
-            owner.append(track_id)
-            waiting.append(chunk if model.form == "signal" else log_mel(chunk).T[None])
-            if len(owner) == batch_size:
-                yield owner, np.stack(waiting)
-                owner, waiting = [], []
-    if owner:
-        yield owner, np.stack(waiting)
+def embed_files(
+    model: CnnModel,
+    excerpts: Sequence[Excerpt],
+    pool: str | os.PathLike[str],
+    *,
+    batch_size: int = 32,
+    n_threads: int | None = 2,
+    truncated: Literal["error", "keep"] = "error",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ExtractReport:
+    """Write the embeddings of audio files to a pool on disk: resumable, bad files set aside in its ``errors.csv``.
 
+    ``Pool.open`` maps it, so that a session and its heads read what they need and no more. The pool's fingerprint is made from
+    the model's bytes: another model's embeddings are never mixed in.
 
-def _ahead(batches: Iterator[Any], n_threads: int) -> Iterator[Any]:
-    """The same batches; with a second thread the next one is made while the caller works on this one."""
-    if n_threads < 2:
-        yield from batches
-        return
-    with ThreadPoolExecutor(1, thread_name_prefix="dissensus-decode") as pool:
-        coming: Future[Any] = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
+    Parameters
+    ----------
+    model : CnnModel
+        Of either form.
+    excerpts : sequence of Excerpt
+        From :func:`~dissensus.features.sources.gather_audio`.
+    pool : str or path
+        Folder; continued where it exists.
+    batch_size : int
+        Chunks that go through the network at a time.
+    n_threads : int or None
+        With 2 or more, files are decoded while the network runs. The network's own threads are those of ``set_threads``.
+    truncated : {"error", "keep"}
+        A file that ends early is a bad file, or is used as far as it goes.
+    on_progress : callable, optional
+        Called after every file.
+
+    Returns
+    -------
+    ExtractReport
+
+    Raises
+    ------
+    PoolFormatError
+        A pool of other features, or of another model, is there.
+    StoreError
+        The disk refused; what was committed is safe.
+    ModelFormatError
+        The model was made for another front end than this release's.
+    """
+    plan = {
+        "features": "cnn", "model_sha256": model.sha256, "sr": SAMPLE_RATE, "chunk_samples": CHUNK_SAMPLES,
+        "resampler": "soxr HQ", "channels": "mean",
+    }  # fmt: skip
+    began = time.monotonic()
+    with PoolWriter(
+        pool,
+        n_features=model.embedding_size,
+        feature_names=[f"embedding_{i}" for i in range(model.embedding_size)],
+        fingerprint=embedding_fingerprint(model),
+        plan=plan,
+        made_by=decoder_versions(),
+    ) as writer:
+        left = [excerpt for excerpt in excerpts if excerpt.track_id not in writer.known]
+        by_id = {excerpt.track_id: excerpt for excerpt in left}
+        heard = hear(
+            model,
+            ((excerpt.track_id, excerpt) for excerpt in left),
+            batch_size=batch_size,
+            n_threads=resolve_threads(n_threads),
+            truncated=truncated,
+        )
+        outcomes = ((by_id[clip.track_id], _outcome(clip)) for clip in heard)
+        report = collect(writer, outcomes, len(left), began=began, on_progress=on_progress)
+        report.n_there = len(excerpts) - len(left)
+    return report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Optional
 
 import typer
 
@@ -22,9 +22,15 @@ def extract(
     ),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the pool; continued where it exists."),
     features: str = typer.Option(
-        "is13", "--features", "-f", help="is13, summary, logmel, or opensmile (research licence)."
+        "is13",
+        "--features",
+        "-f",
+        help="is13, summary, logmel, cnn (embeddings; needs --model), or opensmile (research licence).",
     ),
-    jobs: int = typer.Option(0, "--jobs", "-j", help="Processes; 0 takes one per core."),
+    model: Optional[Path] = typer.Option(  # noqa: UP045 - typer reads it
+        None, "--model", "-m", help="An ONNX file of `dissensus export`, for --features cnn."
+    ),
+    jobs: int = typer.Option(0, "--jobs", "-j", help="Processes (threads with --features cnn); 0 takes one per core."),
     sr: int = typer.Option(16000, "--sr", help="Sample rate, Hz."),
     window_s: float = typer.Option(1.0, "--window", help="Window length, seconds."),
     overlap: float = typer.Option(0.5, "--overlap", help="Share of a window that the next one repeats."),
@@ -33,15 +39,28 @@ def extract(
     """Compute features of audio files into a pool on disk.
 
     Run it again to go on where it stopped. Files that cannot be used are listed in errors.csv of the pool.
+
+    - `dissensus extract music/ -o pool/`
+
+    - `dissensus extract 'music/**/*.mp3' --features summary -o pool/`
+
+    - `dissensus extract clips.csv --features cnn --model cnn.onnx -o embeddings/`
     """
     import os
 
+    from dissensus._threads import set_threads
+    from dissensus.errors import ParameterError
     from dissensus.features.extract import FeatureChoice
     from dissensus.features.extract import extract as run
     from dissensus.features.sources import gather_audio
 
+    if (features == "cnn") != (model is not None):
+        raise ParameterError("--features cnn and --model FILE.onnx go together: the embeddings are the model's")
+    if features == "cnn" and (sr, window_s, overlap) != (16000, 1.0, 0.5):
+        raise ParameterError("--sr, --window and --overlap are the model's own with --features cnn: leave them out")
+    truncated: Literal["error", "keep"] = "keep" if keep_truncated else "error"
+    choice = None if features == "cnn" else FeatureChoice(features, sr, window_s, overlap, truncated)
     excerpts = gather_audio(audio)
-    choice = FeatureChoice(features, sr, window_s, overlap, "keep" if keep_truncated else "error")
     if features == "opensmile":
         from dissensus.features.opensmile_adapter import OPENSMILE_LICENCE
 
@@ -58,7 +77,18 @@ def extract(
             said = tenth
             typer.echo(_line(progress), err=True)
 
-    report = run(excerpts, output, choice, jobs=jobs or available, on_progress=show)
+    if model is None:
+        report = run(excerpts, output, choice, jobs=jobs or available, on_progress=show)
+    else:
+        from dissensus.catalog import embed_files
+        from dissensus.committee.cnn import CnnModel
+
+        # One thread decodes, the others are the network's.
+        n = jobs or available
+        set_threads(max(1, n - 1))
+        report = embed_files(
+            CnnModel.load(model), excerpts, output, n_threads=min(n, 2), truncated=truncated, on_progress=show
+        )
     if os.isatty(2):
         typer.echo("", err=True)
     _print_summary(report, output)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -19,21 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._validate import check_count
-from dissensus.errors import DissensusError, ParameterError, StoreError
-from dissensus.features.audio import decoder_versions, load_audio
-from dissensus.features.mel import MelPlan
+from dissensus.errors import DissensusError, NonFiniteAudioError, ParameterError, StoreError
+from dissensus.features.audio import decoder_versions, stream_audio
+from dissensus.features.mel import MelPlan, MelStream
 from dissensus.features.pool_writer import PoolWriter
 from dissensus.features.sources import Excerpt
 
-__all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Progress", "extract"]
+__all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Outcome", "Progress", "collect", "extract"]
 
-#: Name of a feature set -> module:function of (signal, sr, window_s, overlap), module:names of its columns, revision. A
-#: change of values raises the revision, which enters the fingerprint.
+#: Name of a feature set -> module:stream of (sr, window_s, overlap), module:names of its columns, revision. A change of values
+#: raises the revision, which enters the fingerprint.
 FEATURE_SETS: Final[dict[str, tuple[str, str, int]]] = {
-    "is13": ("is13:is13", "is13:IS13_NAMES", 1),
-    "summary": ("summary:summary", "summary:SUMMARY_NAMES", 2),
-    "opensmile": ("opensmile_adapter:opensmile_is13", "is13:IS13_NAMES", 1),
+    "is13": ("is13_stream:IS13Stream", "is13:IS13_NAMES", 1),
+    "summary": ("summary:SummaryStream", "summary:SUMMARY_NAMES", 2),
+    "opensmile": ("opensmile_adapter:OpensmileStream", "is13:IS13_NAMES", 1),
 }
+_SPILL_PREFIX: Final = ".spill-"
+_SPILL_BYTES: Final = 64 << 20  # windows of one track beyond this wait on disk
 
 
 def _named(place: str) -> Any:
@@ -95,12 +98,11 @@ class FeatureChoice:
             return tuple(f"mel_{i}" for i in range(MelPlan(sr=self.sr).n_mels))
         return tuple(_named(FEATURE_SETS[self.name][1]))
 
-    def __call__(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The windows of a signal at ``sr``, (n_windows, n_features)."""
+    def stream(self) -> Any:
+        """Takes a signal at ``sr`` in parts: ``push`` and ``finish`` give the windows, (n_windows, n_features)."""
         if self.name == "logmel":
-            return MelPlan(sr=self.sr)(signal)
-        compute = _named(FEATURE_SETS[self.name][0])
-        return np.asarray(compute(signal, self.sr, window_s=self.window_s, overlap=self.overlap), dtype=np.float32)
+            return MelStream(MelPlan(sr=self.sr))
+        return _named(FEATURE_SETS[self.name][0])(self.sr, window_s=self.window_s, overlap=self.overlap)
 
 
 @dataclass(frozen=True)
@@ -146,33 +148,86 @@ class ExtractReport:
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    windows: NDArray[np.float32] | None
+class Outcome:
+    """What became of one excerpt: its windows (a large array as the name of a file that holds it), or why there are none."""
+
+    windows: NDArray[np.float32] | str | None
     audio_s: float = 0.0
     kind: str = ""
     message: str = ""
 
 
-def _one(excerpt: Excerpt, choice: FeatureChoice) -> _Outcome:
-    """Decode and describe one excerpt; runs in a worker."""
+class _Gathered:
+    """Windows of one track as they come: in memory, and from some size on in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.n_rows = folder, 0
+        self._parts: list[NDArray[np.float32]] = []
+        self._bytes = 0
+        self._name: str | None = None
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        """Take more windows; those that are not finite are refused."""
+        if not np.isfinite(rows).all():
+            raise NonFiniteAudioError("its features are not finite")
+        self._parts.append(np.ascontiguousarray(rows, dtype=np.float32))
+        self._bytes += rows.nbytes
+        self.n_rows += len(rows)
+        if self._bytes > _SPILL_BYTES:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._name is None:
+            fd, self._name = tempfile.mkstemp(prefix=_SPILL_PREFIX, dir=self.folder)
+            os.close(fd)
+        with open(self._name, "ab") as file:
+            for part in self._parts:
+                file.write(part.data)
+        self._parts, self._bytes = [], 0
+
+    def done(self) -> NDArray[np.float32] | str:
+        """The windows, or the file they are in."""
+        if self._name is None:
+            return np.concatenate(self._parts)
+        self._spill()
+        return self._name
+
+    def forget(self) -> None:
+        """Drop what was gathered."""
+        if self._name is not None:
+            Path(self._name).unlink(missing_ok=True)
+
+
+def _one(excerpt: Excerpt, choice: FeatureChoice, folder: Path) -> Outcome:
+    """Decode and describe one excerpt, block by block; runs in a worker."""
+    gathered = _Gathered(folder)
     try:
-        signal = load_audio(
+        stream, n_samples = choice.stream(), 0
+        for block in stream_audio(
             excerpt.path,
             sr=choice.sr,
             start_s=excerpt.start_s,
             duration_s=excerpt.duration_s,
             truncated=choice.truncated,
-        )
-        windows = choice(signal)
-        if len(windows) == 0:
-            return _Outcome(None, kind="EmptyAudioError", message=f"{excerpt.path}: too short for a single window")
-        if not np.isfinite(windows).all():
-            return _Outcome(None, kind="NonFiniteFeatures", message=f"{excerpt.path}: its features are not finite")
-        return _Outcome(windows, len(signal) / choice.sr)
+        ):
+            n_samples += len(block)
+            gathered.add(stream.push(block))
+        gathered.add(stream.finish())
+        if gathered.n_rows == 0:
+            return Outcome(None, kind="EmptyAudioError", message=f"{excerpt.path}: too short for a single window")
+        return Outcome(gathered.done(), n_samples / choice.sr)
     except ImportError:
         raise
     except (DissensusError, MemoryError, ValueError, ArithmeticError) as error:
-        return _Outcome(None, kind=type(error).__name__, message=str(error))
+        gathered.forget()
+        return Outcome(None, kind=type(error).__name__, message=_with_path(str(error), excerpt.path))
+    except OSError as error:
+        gathered.forget()
+        raise StoreError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _with_path(message: str, path: str) -> str:
+    return message if path in message else f"{path}: {message}"
 
 
 @lru_cache(maxsize=1)
@@ -186,20 +241,22 @@ def _quiet_worker() -> None:
     threadpool_limits(limits=1)
 
 
-def _in_order(excerpts: Sequence[Excerpt], choice: FeatureChoice, jobs: int) -> Iterator[tuple[Excerpt, _Outcome]]:
+def _in_order(
+    excerpts: Sequence[Excerpt], choice: FeatureChoice, folder: Path, jobs: int
+) -> Iterator[tuple[Excerpt, Outcome]]:
     """Outcomes in the order of the excerpts, so that the pool is the same for any number of jobs."""
     if jobs == 1:
         for excerpt in excerpts:
-            yield excerpt, _one(excerpt, choice)
+            yield excerpt, _one(excerpt, choice, folder)
         return
     waiting = deque(excerpts)
     while waiting:
-        running: deque[tuple[Excerpt, Future[_Outcome]]] = deque()
+        running: deque[tuple[Excerpt, Future[Outcome]]] = deque()
         with _workers(jobs) as pool:
             try:
                 while waiting or running:
                     while waiting and len(running) < 4 * jobs:
-                        running.append((waiting[0], pool.submit(_one, waiting[0], choice)))
+                        running.append((waiting[0], pool.submit(_one, waiting[0], choice, folder)))
                         waiting.popleft()
                     outcome = running[0][1].result()
                     yield running.popleft()[0], outcome
@@ -210,7 +267,7 @@ def _in_order(excerpts: Sequence[Excerpt], choice: FeatureChoice, jobs: int) -> 
                 raise
         # A worker died. Those that were under way go through workers of their own, so that the culprit is known.
         for excerpt, _ in running:
-            yield excerpt, _alone(excerpt, choice)
+            yield excerpt, _alone(excerpt, choice, folder)
 
 
 def _workers(jobs: int) -> ProcessPoolExecutor:
@@ -219,12 +276,12 @@ def _workers(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet_worker)
 
 
-def _alone(excerpt: Excerpt, choice: FeatureChoice) -> _Outcome:
+def _alone(excerpt: Excerpt, choice: FeatureChoice, folder: Path) -> Outcome:
     with _workers(1) as pool:
         try:
-            return pool.submit(_one, excerpt, choice).result()
+            return pool.submit(_one, excerpt, choice, folder).result()
         except BrokenProcessPool:
-            return _Outcome(
+            return Outcome(
                 None, kind="WorkerDied", message=f"{excerpt.path}: the decoder or the features crashed on it"
             )
 
@@ -271,32 +328,58 @@ def extract(
     choice = choice or FeatureChoice()
     check_count(jobs, "jobs")
     columns = choice.columns
-    report = ExtractReport()
     began = time.monotonic()
     with PoolWriter(
         pool, n_features=len(columns), feature_names=columns, plan=choice.plan, made_by=decoder_versions()
     ) as writer:
         left = [excerpt for excerpt in excerpts if excerpt.track_id not in writer.known]
+        for stale in writer.folder.glob(f"{_SPILL_PREFIX}*"):
+            stale.unlink(missing_ok=True)
+        outcomes = _in_order(left, choice, writer.folder, min(jobs, max(1, len(left))))
+        report = collect(writer, outcomes, len(left), began=began, on_progress=on_progress)
         report.n_there = len(excerpts) - len(left)
-        committed = began
-        for excerpt, outcome in _in_order(left, choice, min(jobs, max(1, len(left)))):
-            if outcome.windows is None:
-                report.errors.append((excerpt.track_id, excerpt.path, outcome.kind, outcome.message))
-            else:
-                writer.append(excerpt.track_id, outcome.windows)
-                report.n_added += 1
-                report.audio_s += outcome.audio_s
-            now = time.monotonic()
-            if now - committed > 5.0:
-                writer.commit()
-                _write_errors(Path(pool), report.errors)
-                committed = now
-            if on_progress is not None:
-                done = report.n_added + len(report.errors)
-                on_progress(Progress(done, len(left), len(report.errors), report.audio_s, now - began))
-        _write_errors(Path(pool), report.errors)
+    return report
+
+
+def collect(
+    writer: PoolWriter,
+    outcomes: Iterable[tuple[Excerpt, Outcome]],
+    n_total: int,
+    *,
+    began: float,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ExtractReport:
+    """Write outcomes into a pool as they come; bad ones go to ``errors.csv`` beside it. ``began`` is a monotonic time."""
+    report, committed = ExtractReport(), began
+    for excerpt, outcome in outcomes:
+        if outcome.windows is None:
+            report.errors.append((excerpt.track_id, excerpt.path, outcome.kind, outcome.message))
+        else:
+            _append(writer, excerpt, outcome.windows)
+            report.n_added += 1
+            report.audio_s += outcome.audio_s
+        now = time.monotonic()
+        if now - committed > 5.0:
+            writer.commit()
+            _write_errors(writer.folder, report.errors)
+            committed = now
+        if on_progress is not None:
+            done = report.n_added + len(report.errors)
+            on_progress(Progress(done, n_total, len(report.errors), report.audio_s, now - began))
+    _write_errors(writer.folder, report.errors)
     report.elapsed_s = time.monotonic() - began
     return report
+
+
+def _append(writer: PoolWriter, excerpt: Excerpt, windows: NDArray[np.float32] | str) -> None:
+    if not isinstance(windows, str):
+        writer.append(excerpt.track_id, windows)
+        return
+    try:
+        writer.append(excerpt.track_id, np.memmap(windows, dtype=np.float32, mode="r").reshape(-1, writer.n_features))
+        writer.commit()
+    finally:
+        Path(windows).unlink(missing_ok=True)
 
 
 def _write_errors(folder: Path, errors: Sequence[tuple[int | str, str, str, str]]) -> None:

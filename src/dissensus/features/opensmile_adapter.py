@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import MissingDependencyError, ParameterError
 
-__all__ = ["OPENSMILE_LICENCE", "opensmile_is13"]
+__all__ = ["OPENSMILE_LICENCE", "OpensmileStream", "opensmile_is13"]
 
 OPENSMILE_LICENCE = "openSMILE (c) audEERING GmbH: research and private use only, no commercial use"
 
@@ -66,3 +66,21 @@ def opensmile_is13(signal: ArrayLike, sr: int, *, window_s: float = 1.0, overlap
     out[:, 0::2] = [row.std(axis=0) for row in rows]
     out[:, 1::2] = [row.mean(axis=0) for row in rows]
     return out
+
+
+class OpensmileStream:
+    """The interface of our own streams over openSMILE, which needs the whole signal: it is held until ``finish``."""
+
+    def __init__(self, sr: int, *, window_s: float = 1.0, overlap: float = 0.5) -> None:
+        self._sr, self._options = sr, {"window_s": window_s, "overlap": overlap}
+        self._parts: list[NDArray[np.float32]] = []
+        _smile("lld")
+
+    def push(self, samples: ArrayLike) -> NDArray[np.float32]:
+        """Keep samples; there are no windows yet."""
+        self._parts.append(np.asarray(samples, dtype=np.float32))
+        return np.empty((0, 260), dtype=np.float32)
+
+    def finish(self) -> NDArray[np.float32]:
+        """The windows of the signal, (n_windows, 260)."""
+        return opensmile_is13(np.concatenate(self._parts), self._sr, **self._options)

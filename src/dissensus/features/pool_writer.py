@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +130,11 @@ class PoolWriter:
         except OSError as error:
             raise StoreError(f"{self.folder}: cannot be written ({error.strerror})") from None
 
+    @property
+    def n_features(self) -> int:
+        """Columns of the pool."""
+        return int(self._body["n_features"])
+
     def append(self, track_id: int | str, windows: ArrayLike) -> None:
         """Add a track.
 
@@ -146,7 +151,7 @@ class PoolWriter:
                 f"track {track_id!r}: windows must be (n_windows, {self._body['n_features']}), at least one row; "
                 f"got {rows.shape}"
             )
-        if not np.isfinite(rows).all():
+        if not all(np.isfinite(part).all() for part in _slices(rows)):
             raise ParameterError(f"track {track_id!r}: its windows hold NaN, infinity or numbers beyond float32")
         if isinstance(track_id, bool) or not isinstance(track_id, (int, np.integer, str)):
             raise ParameterError(f"track {track_id!r}: an id is a whole number or a text")
@@ -195,28 +200,35 @@ class PoolWriter:
                 else body["id_bytes"] + np.cumsum(lengths, dtype="<i8")
             )
             data = {
-                "windows.f32": b"".join(rows.tobytes() for rows, _, _ in self._tracks),
-                "ends.i64": ends.astype("<i8").tobytes(),
-                "ids.i64": ids.tobytes(),
-                "ids.utf8": b"".join(text for _, _, text in self._tracks),
+                "windows.f32": (part for rows, _, _ in self._tracks for part in _slices(rows)),
+                "ends.i64": [ends.astype("<i8")],
+                "ids.i64": [ids],
+                "ids.utf8": [text for _, _, text in self._tracks],
             }
-            body["segments"] = [*body["segments"], {name: [len(part), zlib.crc32(part)] for name, part in data.items()}]
             body["n_tracks"] += len(counts)
             body["n_windows"] += sum(counts)
             body["id_bytes"] += sum(lengths)
-            self._write_all(data)
+            body["segments"] = [*body["segments"], self._write_all(data)]
         self._replace_manifest(body)
         self._body, self._tracks, self._pending = body, [], 0
         self._broken = False
 
-    def _write_all(self, data: dict[str, bytes]) -> None:
-        for name, part in data.items():
+    def _write_all(self, data: dict[str, Iterable[Any]]) -> dict[str, list[int]]:
+        """Append to the files; returns size and checksum of what was written to each."""
+        segment: dict[str, list[int]] = {}
+        for name, parts in data.items():
+            size, crc = 0, 0
             try:
-                self._files[name].write(part)
+                for part in parts:
+                    view = memoryview(part).cast("B")
+                    self._files[name].write(view)
+                    size, crc = size + len(view), zlib.crc32(view, crc)
                 self._files[name].flush()
                 os.fsync(self._files[name].fileno())
             except OSError as error:
                 raise StoreError(f"{self.folder / name}: cannot be written ({error.strerror})") from None
+            segment[name] = [size, crc]
+        return segment
 
     def _replace_manifest(self, body: dict[str, Any]) -> None:
         beside = self.folder / "manifest.json.tmp"
@@ -250,6 +262,12 @@ class PoolWriter:
                 self.commit()
         finally:
             self._release()
+
+
+def _slices(rows: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """The rows in pieces of a few megabytes: those of a track may be a memory map larger than the memory."""
+    step = max(1, (4 << 20) // max(1, rows.strides[0]))
+    return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
 def _short(value: Any) -> str:

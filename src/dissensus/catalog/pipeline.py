@@ -1,0 +1,206 @@
+"""Audio through a CNN with its preparation hidden: one thread decodes, resamples and takes log-mels while the network runs.
+
+Files are read as streams and cut into chunks as they come, so that neither a long file nor a long list of files is held in
+memory: at most ``AHEAD`` batches wait for the network.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE, all_chunks
+from dissensus.committee.cnn import CnnModel
+from dissensus.errors import DissensusError, ModelFormatError, ParameterError
+from dissensus.features import MelPlan, stream_audio
+from dissensus.features.sources import Excerpt
+
+__all__ = ["AHEAD", "Heard", "hear"]
+
+#: Batches prepared ahead of the network.
+AHEAD = 3
+
+_PLAN = MelPlan()
+
+
+@dataclass
+class Heard:
+    """What the network made of one clip.
+
+    Attributes
+    ----------
+    track_id : object
+        As given.
+    proba : (n_chunks, n_members, n_classes) ndarray of float32
+    embedding : (n_chunks, embedding_size) ndarray of float32
+    audio_s : float
+        Seconds that went through the network.
+    error : DissensusError or None
+        Why there is nothing of this clip; the arrays are empty then.
+    """
+
+    track_id: Any
+    proba: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+    audio_s: float = 0.0
+    error: DissensusError | None = None
+
+
+@dataclass
+class _Batch:
+    """Chunks of one or several clips, and the clips that are complete with it."""
+
+    chunks: list[NDArray[np.float32]] = field(default_factory=list)
+    #: (clip, chunks of it in this batch, whether it ends here, its error)
+    runs: list[tuple[Any, int, bool, DissensusError | None]] = field(default_factory=list)
+
+    def note(self, track_id: Any, count: int, *, last: bool = False, error: DissensusError | None = None) -> None:
+        self.runs.append((track_id, count, last, error))
+
+
+def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[NDArray[np.float32]]:
+    """Every non-overlapping chunk of a clip, (CHUNK_SAMPLES,) each; a clip shorter than one is reflected."""
+    if isinstance(source, (str, os.PathLike)):
+        source = Excerpt(0, os.fspath(source))
+    if not isinstance(source, Excerpt):
+        yield from all_chunks(source)
+        return
+    blocks = stream_audio(
+        source.path, sr=SAMPLE_RATE, start_s=source.start_s, duration_s=source.duration_s, truncated=truncated
+    )
+    kept, n_chunks = np.zeros(0, dtype=np.float32), 0
+    for block in blocks:
+        kept = np.concatenate([kept, block])
+        while len(kept) >= CHUNK_SAMPLES:
+            yield kept[:CHUNK_SAMPLES]
+            kept, n_chunks = kept[CHUNK_SAMPLES:], n_chunks + 1
+    if n_chunks == 0:
+        yield from all_chunks(kept)
+
+
+def _batches(
+    form: str, clips: Iterable[tuple[Any, Any]], batch_size: int, truncated: Literal["error", "keep"]
+) -> Iterator[_Batch]:
+    """Full batches, whatever the clips; what the network takes is ready in them."""
+    batch = _Batch()
+    for track_id, source in clips:
+        pending = 0  # chunks of this clip in the batch at hand
+        error: DissensusError | None = None
+        try:
+            for chunk in _chunks(source, truncated):
+                batch.chunks.append(chunk if form == "signal" else _PLAN(chunk).T[None])
+                pending += 1
+                if len(batch.chunks) == batch_size:
+                    batch.note(track_id, pending)
+                    yield batch
+                    batch, pending = _Batch(), 0
+        except DissensusError as bad:
+            error = bad
+        batch.note(track_id, pending, last=True, error=error)
+    if batch.runs:
+        yield batch
+
+
+def _ahead(batches: Iterator[_Batch], n_threads: int) -> Iterator[_Batch]:
+    """The same batches; with a second thread they are made while the caller works on earlier ones."""
+    if n_threads < 2:
+        yield from batches
+        return
+    ready: queue.Queue[_Batch | BaseException | None] = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def hand_over(item: _Batch | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                hand_over(batch)
+                if stop.is_set():
+                    return
+            hand_over(None)
+        except BaseException as error:
+            hand_over(error)
+
+    thread = threading.Thread(target=work, name="dissensus-decode", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def hear(
+    model: CnnModel,
+    clips: Iterable[tuple[Any, Any]],
+    *,
+    batch_size: int = 32,
+    n_threads: int = 2,
+    truncated: Literal["error", "keep"] = "error",
+) -> Iterator[Heard]:
+    """Run a CNN over clips; results come in their order, each as soon as its last chunk went through.
+
+    Parameters
+    ----------
+    model : CnnModel
+        Of either form.
+    clips : iterable of (track_id, source)
+        A source is a mono waveform at 16 kHz, a path, or an :class:`~dissensus.features.sources.Excerpt`.
+    batch_size : int
+        Chunks that go through the network at a time; clips share batches.
+    n_threads : int
+        With 2 or more, a thread of its own prepares batches.
+    truncated : {"error", "keep"}
+        A file that ends early is an error, or is used as far as it goes.
+
+    Yields
+    ------
+    Heard
+        With ``error`` set for a clip that cannot be used; the others are not touched by it.
+
+    Raises
+    ------
+    ModelFormatError
+        The model was made for another front end than this release's.
+    """
+    if int(model.metadata.get("sample_rate", 0)) != SAMPLE_RATE:
+        raise ModelFormatError(
+            f"the model hears at {model.metadata.get('sample_rate')} Hz, this release at {SAMPLE_RATE}"
+        )
+    if batch_size < 1:
+        raise ParameterError(f"batch_size={batch_size}: must be at least 1")
+    parts: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
+    for batch in _ahead(_batches(model.form, clips, batch_size, truncated), n_threads):
+        nothing = (
+            np.empty((0, model.n_members, len(model.classes)), dtype=np.float32),
+            np.empty((0, model.embedding_size), dtype=np.float32),
+        )
+        proba, embedding = model.predict(np.stack(batch.chunks), batch_size=batch_size) if batch.chunks else nothing
+        at = 0
+        for track_id, count, last, error in batch.runs:
+            parts.append((proba[at : at + count], embedding[at : at + count]))
+            at += count
+            if not last:
+                continue
+            if error is None:
+                all_proba, all_embedding = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+                yield Heard(track_id, all_proba, all_embedding, len(all_proba) * CHUNK_SAMPLES / SAMPLE_RATE)
+            else:
+                yield Heard(track_id, *nothing, error=error)
+            parts = []
