@@ -9,16 +9,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus._backend import resolve
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_features, as_float, check_count
 from dissensus.committee._rows import as_classes, encode
 from dissensus.committee._tracks import number_tracks, track_runs
-from dissensus.committee.linear_votes import SPARE, Stack, add_votes, is_linear, stack_members, tile_tracks
+from dissensus.committee.linear_votes import Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.margins import same_windows
 from dissensus.committee.member import KINDS, fit_members, kind_of, make_member, member_seed
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
-from dissensus.committee.scaler import Scaler
+from dissensus.committee.scaler import Scaler, inverse_scaling, refuse_window, standardised
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
 
 __all__ = ["Committee"]
@@ -298,7 +297,7 @@ class Committee:
         if windows.ndim != 2:
             raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
         self.check_features(windows.shape[1])
-        return self.standardise(windows)[: len(windows)]
+        return standardised(windows, self.scaling)
 
     def predict_proba(
         self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 4096
@@ -344,34 +343,34 @@ class Committee:
             for a, b in zip(cuts[first:last], cuts[first + 1 : last + 1], strict=True):
                 rows = np.arange(start[a], start[b]) if order is None else order[start[a] : start[b]]
                 block = windows[start[a] : start[b]] if order is None else windows[rows]
-                self._score_block(stack, self.standardise(block, rows), start[a : b + 1] - start[a], out[:, a:b])
+                self._score_block(stack, block, rows, start[a : b + 1] - start[a], out[:, a:b])
 
         run_blocks(score, len(cuts) - 1, n_threads=resolve_threads(n_threads), block_size=1)
         return out
 
-    def standardise(self, windows: NDArray[Any], row: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Standardised windows with ``SPARE`` rows of zeros at the end; ``row`` numbers them for the message."""
-        windows = np.ascontiguousarray(as_float(windows, "X"))
-        out = np.empty((len(windows) + SPARE, self.n_features_in_), dtype=np.float32)
-        out[len(windows) :] = 0.0
-        mean, scale = self.scaler_ or (np.zeros(self.n_features_in_), np.ones(self.n_features_in_))
-        bad = resolve("standardise")(windows, mean, 1.0 / scale, out[: len(windows)])
-        if bad >= 0:
-            raise ParameterError(
-                f"X[{bad if row is None else row[bad]}] is not finite (or far too large); impute or drop such windows first"
-            )
-        return out
+    @property
+    def scaling(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and inverse scale of each feature, as the kernels take them."""
+        return inverse_scaling(self.scaler_, self.n_features_in_)
 
     def _score_block(
-        self, stack: Stack, padded: NDArray[np.float32], start: NDArray[np.int64], out: NDArray[np.float32]
+        self,
+        stack: Stack,
+        block: NDArray[Any],
+        rows: NDArray[np.int64],
+        start: NDArray[np.int64],
+        out: NDArray[np.float32],
     ) -> None:
-        """Fill ``out`` for tracks whose windows begin at ``start`` (one more than tracks)."""
+        """Fill ``out`` for tracks whose windows begin at ``start`` (one more than tracks); ``rows`` numbers the windows."""
         count = np.diff(start)[:, None]
         if len(stack.member):
             sums = np.zeros((len(stack.member), len(start) - 1, len(self.classes_)))
-            add_votes(stack, padded, start, tile_tracks(start), sums)
+            windows = np.ascontiguousarray(as_float(block, "X"))
+            refuse_window(add_votes(stack, windows, *self.scaling, start, tile_tracks(start), sums), rows)
             out[stack.member] = sums / count
-        scaled = padded[: start[-1]]
+        if len(stack.member) == self.n_members:
+            return
+        scaled = standardised(block, self.scaling, rows)
         with same_windows(scaled):
             for m, member in enumerate(self.members):
                 if not is_linear(member):

@@ -1,7 +1,8 @@
 """Naive Bayes and logistic members as one stack of weights, and one blocked pass for all of them.
 
-The joint log likelihood of a Gaussian is linear in [x, x²], so ten linear members are two small matrices; scores of a tile of
-windows stay in the cache while they are squashed to probabilities and added to the sums of their tracks.
+The joint log likelihood of a Gaussian is linear in [x, x²], so ten linear members are two small matrices. Windows are worked
+on in panels of ``LANES``, feature by feature; scores of a tile of windows stay in the cache while they are squashed to
+probabilities and added to the sums of their tracks.
 """
 
 from __future__ import annotations
@@ -17,20 +18,24 @@ from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
 
-__all__ = ["SPARE", "TILE", "Stack", "add_votes", "is_linear", "scratch", "stack_members", "tile_tracks"]
+__all__ = [
+    "LANES",
+    "TILE",
+    "Stack",
+    "add_votes",
+    "count_panels",
+    "is_linear",
+    "scratch",
+    "stack_members",
+    "tile_tracks",
+]
 
-#: Windows of a tile.
-TILE = 256
-
-#: Rows beyond the last window that the kernels may read: they take windows four at a time.
-SPARE = 3
+#: Windows of a tile, and those that lie side by side in one panel: the kernels are built for these.
+TILE, LANES = 256, 32
 
 
 class Stack(NamedTuple):
-    """Weights of the linear members, member by member and class by class; naive Bayes (softmax) members come first.
-
-    Matrices are filled up with rows of zeros to a multiple of four.
-    """
+    """Weights of the linear members, member by member and class by class; naive Bayes (softmax) members come first."""
 
     member: NDArray[np.int64]  # (M,) place in the committee
     n_softmax: int
@@ -85,68 +90,67 @@ def stack_members(
         np.array(softmax + sigmoid, dtype=np.int64),
         len(softmax),
         np.array(offset, dtype=np.float32) if offset else np.zeros((0, 1), dtype=np.float32),
-        _fill(bent, n_features),
-        _fill(bend, n_features),
-        _fill(straight, n_features),
+        _rows(bent, n_features),
+        _rows(bend, n_features),
+        _rows(straight, n_features),
     )
 
 
-def _fill(parts: list[NDArray[np.float64]], n_features: int) -> NDArray[np.float32]:
-    """Rows on top of each other, and zeros up to a multiple of four."""
-    rows = np.concatenate(parts) if parts else np.zeros((0, n_features))
-    out = np.zeros((-(-len(rows) // 4) * 4, n_features), dtype=np.float32)
-    out[: len(rows)] = rows
-    return out
+def _rows(parts: list[NDArray[np.float64]], n_features: int) -> NDArray[np.float32]:
+    """Rows on top of each other."""
+    return np.concatenate(parts, dtype=np.float32) if parts else np.zeros((0, n_features), dtype=np.float32)
 
 
 def tile_tracks(start: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cut tracks into tiles of at most ``TILE`` windows: ``(n, 3)`` first row, first track, number of tracks.
+    """Cut tracks into tiles of at most ``TILE`` windows: ``(n, 5)`` first row, windows, first track, tracks, first panel.
 
     A tile holds whole tracks, or a part of one longer than a tile, cut from its beginning on: what is summed up for a track
-    never depends on its neighbours.
+    never depends on its neighbours. Every tile begins a panel.
     """
     tiles = []
     i, n_tracks = 0, len(start) - 1
     while i < n_tracks:
         fits = int(np.searchsorted(start, start[i] + TILE, side="right")) - 1
         if fits > i:
-            tiles.append((start[i], i, fits - i))
+            tiles.append((start[i], start[fits] - start[i], i, fits - i, 0))
         else:
-            tiles.extend((row, i, 1) for row in range(start[i], start[i + 1], TILE))
+            end = start[i + 1]
+            tiles.extend((row, min(TILE, end - row), i, 1, 0) for row in range(start[i], end, TILE))
         i = max(fits, i + 1)
-    return np.array(tiles, dtype=np.int64).reshape(-1, 3)
+    table = np.array(tiles, dtype=np.int64).reshape(-1, 5)
+    table[1:, 4] = np.cumsum(-(-table[:-1, 1] // LANES))
+    return table
 
 
-def scratch(n_rows: int, n_classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    """Score, work and power arrays of the kernels."""
-    return (
-        np.empty((n_rows, TILE), dtype=np.float32),
-        np.empty((n_classes + 2, TILE), dtype=np.float32),
-        np.empty(TILE, dtype=np.int32),
-    )
+def count_panels(tiles: NDArray[np.int64]) -> int:
+    """Panels that the tiles take."""
+    return int(np.sum(-(-tiles[:, 1] // LANES)))
+
+
+def scratch(stack: Stack) -> NDArray[np.float32]:
+    """Room that the kernels work in."""
+    n_classes = stack.offset.shape[1]
+    return np.empty((len(stack.straight) + 3 * n_classes + 3, TILE), dtype=np.float32)
 
 
 def add_votes(
     stack: Stack,
-    X: NDArray[np.float32],
+    X: NDArray[Any],
+    mean: NDArray[np.float64],
+    inverse: NDArray[np.float64],
     start: NDArray[np.int64],
     tiles: NDArray[np.int64],
     sums: NDArray[np.float64],
     backend: str = "auto",
-) -> None:
-    """Add every window's probabilities to ``sums (M, N, C)``; ``X`` has ``SPARE`` rows to spare at its end."""
-    buffers = scratch(len(stack.bent) + len(stack.straight), stack.offset.shape[1])
-    resolve("linear_votes", backend)(
-        X,
-        start,
-        tiles,
-        0,
-        len(tiles),
-        stack.bent,
-        stack.bend,
-        stack.straight,
-        stack.offset,
-        stack.n_softmax,
-        *buffers,
-        sums,
-    )
+) -> int:
+    """Add the probabilities of every window, ``(X - mean) * inverse``, to ``sums (M, N, C)``.
+
+    Returns the first window with a value that is not finite, or -1.
+    """
+    panels = np.empty((TILE // LANES, X.shape[1], LANES), dtype=np.float32)
+    held = np.empty((TILE // LANES, len(stack.bent) + len(stack.straight), LANES), dtype=np.float32)
+    bad: int = resolve("tile_votes", backend)(
+        X, mean, inverse, start, tiles, 0, len(tiles), stack.bent, stack.bend, stack.straight, stack.offset,
+        stack.n_softmax, panels, held, scratch(stack), sums,
+    )  # fmt: skip
+    return bad

@@ -291,15 +291,19 @@ def _descend(
     n_rows, n_weights, n_models = len(rows), rows.shape[1], start.shape[1]
     penalty = np.append(np.full(n_weights - 1, anchor), 1e-3 * anchor)
     inverse = np.linalg.inv((rows * (0.25 * share)[:, None]).T @ rows + np.diag(penalty))
-    n, f, k = (-(-size // 4) * 4 for size in (n_rows, n_weights, n_models))
+    n, f, k = -(-n_rows // 32) * 32, -(-n_weights // 32) * 32, n_models
     X, move = _padded(rows, n, f), np.zeros((k, f), dtype=np.float32)
-    scores = np.empty((2, k, n), dtype=np.float32)
-    resolve("logistic_bound")(
-        X, np.ascontiguousarray(X.T), _padded(start.T, k, n), _padded(target.T, k, n), _padded(share[None], 1, n)[0],
-        _padded(inverse, f, f), _padded(penalty[None], 1, f)[0], 100, 1e-5,
-        scores[0], scores[1], np.empty(k * n, dtype=np.int32), np.empty((3, k, f), dtype=np.float32), move,
+    resolve("bound_descent")(
+        _panels(X.T), _panels(X), _padded(start.T, k, n), _padded(target.T, k, n), _padded(share[None], 1, n)[0],
+        _panels(_padded(inverse, f, f)), _padded(penalty[None], 1, f)[0], 100, 1e-5,
+        np.empty((3, k, n), dtype=np.float32), np.empty((3, k, f), dtype=np.float32), move,
     )  # fmt: skip
-    return move[:n_models, :n_weights].T.astype(np.float64)
+    return move[:, :n_weights].T.astype(np.float64)
+
+
+def _panels(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Its columns 32 by 32, ``(n_columns / 32, n_rows, 32)``."""
+    return np.ascontiguousarray(matrix.reshape(len(matrix), -1, 32).transpose(1, 0, 2))
 
 
 def _padded(array: NDArray[Any], n_rows: int, n_columns: int) -> NDArray[np.float32]:

@@ -17,25 +17,28 @@ from scipy.special import softmax
 
 from dissensus._backend import resolve
 from dissensus._threads import resolve_threads, run_blocks
+from dissensus._validate import as_float
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.boosted import BoostedTrees
 from dissensus.committee.committee import Committee
-from dissensus.committee.linear_votes import TILE, Stack, is_linear, scratch, stack_members, tile_tracks
+from dissensus.committee.linear_votes import LANES, Stack, count_panels, is_linear, scratch, stack_members, tile_tracks
 from dissensus.committee.logistic import principal_axes
+from dissensus.committee.scaler import refuse_window
 from dissensus.errors import ParameterError
 
 __all__ = ["TrackScorer"]
 
-#: Tiles that one task of the thread pool takes.
-_TILES_A_TASK = 16
+#: Tiles, and panels, that one task of the thread pool takes.
+_TILES_A_TASK, _PANELS_A_TASK = 16, 128
 
 
 class TrackScorer:
     """Probabilities of one pool's tracks by a committee and its descendants.
 
     Results depend on the pool and the committee asked about alone, never on which committees were asked about before; they
-    equal :meth:`Committee.predict_proba` to about 1e-6. Memory: four bytes per feature and window, and four per window for
-    every class of every member (eight for naive Bayes) and for each of the ``rank`` dimensions of a listener's space.
+    equal :meth:`Committee.predict_proba` to about 1e-6. Memory: four bytes per feature and window (eight where there are
+    linear and other members), and four per window for every class of every member and for each of the ``rank`` dimensions of
+    a listener's space.
 
     Several host threads may ask; they take turns.
 
@@ -66,38 +69,59 @@ class TrackScorer:
         windows = np.asarray(X)
         order, self._start = track_runs(groups, len(windows))
         self._count = np.maximum(np.diff(self._start), 1)[:, None]
-        self._padded = self._base.standardise(windows if order is None else windows[order])
+        windows = np.ascontiguousarray(as_float(windows if order is None else windows[order], "X"))
         self._tiles = tile_tracks(self._start)
         self._cuts = _cut(self._tiles)
         self._lock = threading.Lock()
         self._margins: dict[int, tuple[Any, NDArray[np.float32]]] = {}
         self._others: dict[int, tuple[Any, NDArray[Any]]] = {}
+        self._windows = windows[:0].astype(np.float32)
+        if not all(is_linear(member) for member in self._base.members):
+            self._windows = self._base.scale(windows)
+        self._panels = np.empty((count_panels(self._tiles), self._base.n_features_in_, LANES), dtype=np.float32)
+        self._lay(windows, order)
         self._prepare_linear()
+
+    def _lay(self, windows: NDArray[Any], order: NDArray[np.int64] | None) -> None:
+        """Standardise the windows into panels."""
+        self._base.check_features(windows.shape[1])
+        kernel, scaling, bad = resolve("lay_panels", self._backend), self._base.scaling, []
+
+        def task(first: int, last: int) -> None:
+            begin, end = self._cuts[first], self._cuts[last]
+            bad.append(kernel(windows, *scaling, self._start, self._tiles, begin, end, self._panels))
+
+        run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
+        found = [row for row in bad if row >= 0]
+        refuse_window(min(found, default=-1), order)
 
     @staticmethod
     def bytes_for(committee: Committee, n_windows: int) -> int:
         """Memory that a pool of this many windows takes, to within a few per cent."""
         linear = sum(is_linear(member) for member in committee.members)
         others = committee.n_members - linear
-        per_window = committee.n_features_in_ + (2 * linear + others) * len(committee.classes_) + 32
+        held = (int(linear > 0) + int(others > 0)) * committee.n_features_in_
+        per_window = held + committee.n_members * len(committee.classes_) + 32
         return 4 * n_windows * per_window
 
     def _prepare_linear(self) -> None:
         """Scores of the base's linear members, and the windows in the listener's space."""
         base = self._base
         self._usual = usual = self._stack(base)
-        width = self._padded.shape[1]
+        width = base.n_features_in_
         self._axes = np.zeros((width, 0))
         if base.rehearsal is not None and len(usual.straight):
             first = base.members[int(usual.member[usual.n_softmax])]
             self._axes = principal_axes(base.rehearsal, first.rank)
-        self._small = np.ascontiguousarray(self._padded @ self._axes.astype(np.float32))
-        self._bent = np.zeros((len(self._tiles), len(usual.bent), TILE), dtype=np.float32)
-        self._straight = np.zeros((len(self._tiles), len(usual.straight), TILE), dtype=np.float32)
-        self._bend = np.zeros_like(self._bent)
+        self._small, self._bent, self._straight = (
+            np.zeros((len(self._panels), n, LANES), dtype=np.float32)
+            for n in (self._axes.shape[1], len(usual.bent), len(usual.straight))
+        )
+        axes = np.ascontiguousarray(self._axes.T, dtype=np.float32)
+        self._hold(axes, axes[:0], np.arange(len(axes)), self._small)
+        self._hold(usual.straight, usual.straight[:0], np.arange(len(usual.straight)), self._straight)
         self._held = (np.full_like(usual.bent, np.nan), np.full_like(usual.bend, np.nan))
         self._renew(usual)
-        self._hold(usual.straight, None, np.arange(len(usual.straight)), self._straight)
 
     def _stack(self, committee: Committee) -> Stack:
         return stack_members(committee.members, committee.member_columns, base=committee.base.members)
@@ -105,22 +129,19 @@ class TrackScorer:
     def _hold(
         self,
         linear: NDArray[np.float32],
-        quadratic: NDArray[np.float32] | None,
+        quadratic: NDArray[np.float32],
         column: NDArray[np.int64],
         held: NDArray[np.float32],
     ) -> None:
-        """Score all windows with some weights, into the places ``column`` of ``held``."""
+        """Score all windows with some weights, into the rows ``column`` of ``held``."""
         if len(column) == 0:
             return
-        kernel = resolve("held_scores", self._backend)
-        squares = np.zeros((0, linear.shape[1]), dtype=np.float32) if quadratic is None else quadratic
+        kernel = resolve("panel_scores", self._backend)
 
         def task(first: int, last: int) -> None:
-            score, _, _ = scratch(len(linear), 1)
-            begin, end = self._cuts[first], self._cuts[last]
-            kernel(self._padded, self._start, self._tiles, begin, end, linear, squares, column, score, held)
+            kernel(self._panels, first, last, linear, quadratic, column, held)
 
-        run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
+        run_blocks(task, len(self._panels), n_threads=self._n_threads, block_size=_PANELS_A_TASK)
 
     @property
     def n_tracks(self) -> int:
@@ -154,28 +175,22 @@ class TrackScorer:
                 out[m] = np.add.reduceat(proba, self._start[:-1], axis=0, dtype=np.float64) / self._count
 
     def _renew(self, stack: Stack) -> None:
-        """Score anew what changed of the naive Bayes members: classes that were told, squares only where variances moved."""
-        for i, (weight, held) in enumerate(((stack.bent, self._bent), (stack.bend, self._bend))):
-            column = np.flatnonzero((weight != self._held[i]).any(axis=1))
-            rows = weight[np.concatenate([column, np.repeat(column[:1], -len(column) % 4)])]
-            if i == 0:
-                self._hold(rows, None, column, held)
-            else:
-                self._hold(np.zeros_like(rows), rows, column, held)
+        """Score anew what changed of the naive Bayes members: the classes that were told."""
+        bent, bend = self._held
+        column = np.flatnonzero((stack.bent != bent).any(axis=1) | (stack.bend != bend).any(axis=1))
+        self._hold(stack.bent[column], stack.bend[column], column, self._bent)
         self._held = (stack.bent, stack.bend)
 
     def _linear_sums(self, committee: Committee, stack: Stack) -> NDArray[np.float64]:
         self._renew(stack)
         move, straight = self._move(committee, stack)
         sums = np.zeros((len(stack.member), self.n_tracks, stack.offset.shape[1]))
-        kernel = resolve("held_votes", self._backend)
-        n_rows = max(len(stack.bent), len(stack.straight))
+        kernel = resolve("panel_votes", self._backend)
 
         def task(first: int, last: int) -> None:
             kernel(
-                self._bent, self._bend, straight, self._small, move, self._start, self._tiles,
-                self._cuts[first], self._cuts[last], stack.offset, stack.n_softmax,
-                *scratch(n_rows, stack.offset.shape[1]), sums,
+                self._bent, straight, self._small, move, self._start, self._tiles, self._cuts[first], self._cuts[last],
+                stack.offset, stack.n_softmax, scratch(stack), sums,
             )  # fmt: skip
 
         run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
@@ -206,12 +221,12 @@ class TrackScorer:
             move[: len(inside)] = inside
             return move, self._straight
         scores = np.zeros_like(self._straight)
-        self._hold(stack.straight, None, np.arange(len(stack.straight)), scores)
+        self._hold(stack.straight, stack.straight[:0], np.arange(len(stack.straight)), scores)
         return move, scores
 
     def _other_proba(self, m: int, member: Any) -> NDArray[Any]:
         """Probabilities of the windows by a member that is not linear; trees it shares with the base are not asked again."""
-        scaled = self._padded[: self._start[-1]]
+        scaled = self._windows
         if isinstance(member, BoostedTrees):
             trees = (member.booster_, *member.continued_)
             kept = self._margins.get(m)
@@ -230,7 +245,7 @@ class TrackScorer:
 
 def _cut(tiles: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where one task's tiles end and the next one's begin; a track is never worked on by two tasks."""
-    opens = np.flatnonzero(np.diff(tiles[:, 1], prepend=-1))
+    opens = np.flatnonzero(np.diff(tiles[:, 2], prepend=-1))
     return np.append(
         opens[np.unique(np.searchsorted(opens, np.arange(0, len(tiles), _TILES_A_TASK)).clip(max=len(opens) - 1))],
         len(tiles),

@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.member_votes import linear_scores
+from dissensus.kernels.member_votes import panel_row
 
-__all__ = ["logistic_bound", "logistic_sgd"]
+__all__ = ["bound_descent", "logistic_sgd"]
 
 
 @kernel
@@ -77,35 +77,45 @@ def _sigmoid(x, power, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def logistic_bound(X, XT, start, target, weight, inverse, penalty, max_steps, tol, score, proba, power, work, move):  # type: ignore[no-untyped-def]
+def _products(panels, rows, out):  # type: ignore[no-untyped-def]
+    """rows f4 (K,F) times the matrix whose columns lie in panels f4 (P,F,32), to out f4 (K,32P)."""
+    for p in range(panels.shape[0]):
+        for k in range(rows.shape[0]):
+            panel_row(panels[p], rows[k], rows[k], False, out[k, 32 * p : 32 * (p + 1)])
+
+
+@kernel
+def bound_descent(by_row, by_weight, start, target, weight, inverse, penalty, max_steps, tol, score, work, move):  # type: ignore[no-untyped-def]
     """Minimise the log loss over a move of the weights by accelerated bound optimisation; return the steps taken.
 
     The loss is sum_n weight_n (log(1 + exp(s)) - target s) + penalty/2 move², s = start + X move, for every model k by
-    itself. X f4 (N,F) and its transpose XT f4 (F,N), start and target f4 (K,N), weight f4 (N,), inverse f4 (F,F) of a
-    symmetric matrix that bounds the curvature, penalty f4 (F,), score and proba f4 (K,N), power i4 (K*N,) and work f4 (3,K,F)
-    scratch, move f4 (K,F) zero at first and the result at last. N, F and K are multiples of 4.
+    itself. X (N,F) comes twice, by_row f4 (N/32,F,32) with 32 rows side by side and by_weight f4 (F/32,N,32) with 32
+    weights; start and target f4 (K,N), weight f4 (N,), inverse f4 (F/32,F,32) of a symmetric matrix that bounds the
+    curvature, penalty f4 (F,), score f4 (3,K,N) and work f4 (3,K,F) scratch, move f4 (K,F) zero at first and the result at
+    last. N and F are multiples of 32.
     """
     n_models, n_rows = start.shape
-    n_features = X.shape[1]
+    n_features = move.shape[1]
     ahead, gradient, step = work[0], work[1], work[2]
+    proba, power = score[1], score[2].view(np.int32).reshape(n_models * n_rows)
     for k in range(n_models):
         for f in range(n_features):
             ahead[k, f] = move[k, f]
     momentum = 1.0
     for count in range(max_steps):
-        linear_scores(X, ahead, score)
+        _products(by_row, ahead, score[0])
         for k in range(n_models):
             for n in range(n_rows):
-                score[k, n] += start[k, n]
-        _sigmoid(score.reshape(n_models * n_rows), power, proba.reshape(n_models * n_rows))
+                score[0, k, n] += start[k, n]
+        _sigmoid(score[0].reshape(n_models * n_rows), power, proba.reshape(n_models * n_rows))
         for k in range(n_models):
             for n in range(n_rows):
                 proba[k, n] = weight[n] * (proba[k, n] - target[k, n])
-        linear_scores(XT, proba, gradient)
+        _products(by_weight, proba, gradient)
         for k in range(n_models):
             for f in range(n_features):
                 gradient[k, f] += penalty[f] * ahead[k, f]
-        linear_scores(inverse, gradient, step)
+        _products(inverse, gradient, step)
         before = momentum
         momentum = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum * momentum))
         carry = np.float32((before - 1.0) / momentum)

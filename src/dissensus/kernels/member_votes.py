@@ -1,4 +1,4 @@
-"""Scores of linear members to votes of tracks: standardise, squash, average, without anything of size N between."""
+"""Linear members' scores and votes: windows lie side by side in panels of 32, so that a score is a sum over rows of lanes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from dissensus.kernels._jit import kernel
 
-__all__ = ["held_scores", "held_votes", "linear_scores", "linear_votes", "quadratic_scores", "standardise"]
+__all__ = ["lay_panels", "panel_row", "panel_scores", "panel_votes", "standardise", "tile_votes"]
 
+_LANES = 32
 _LOG2E = np.float32(1.4426950408889634)
 
 
@@ -31,121 +32,79 @@ def standardise(X, mean, inverse, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def quadratic_scores(X, linear, quadratic, out):  # type: ignore[no-untyped-def]
-    """Scores x·linear + x²·quadratic of a tile of windows, four windows by four models at a time.
-
-    X f4 (T,F), linear and quadratic f4 (K,F), out f4 (K,T); T and K are multiples of 4. Every score is summed in the same
-    order wherever its window lies and whatever models are asked for beside it.
-    """
-    n_models, n_features = linear.shape
-    for k in range(0, n_models, 4):
-        for t in range(0, X.shape[0], 4):
-            s00 = s10 = s20 = s30 = np.float32(0.0)
-            s01 = s11 = s21 = s31 = np.float32(0.0)
-            s02 = s12 = s22 = s32 = np.float32(0.0)
-            s03 = s13 = s23 = s33 = np.float32(0.0)
-            for f in range(n_features):
-                x0 = X[t, f]
-                x1 = X[t + 1, f]
-                x2 = X[t + 2, f]
-                x3 = X[t + 3, f]
-                a = linear[k, f]
-                b = quadratic[k, f]
-                s00 += (a + b * x0) * x0
-                s10 += (a + b * x1) * x1
-                s20 += (a + b * x2) * x2
-                s30 += (a + b * x3) * x3
-                a = linear[k + 1, f]
-                b = quadratic[k + 1, f]
-                s01 += (a + b * x0) * x0
-                s11 += (a + b * x1) * x1
-                s21 += (a + b * x2) * x2
-                s31 += (a + b * x3) * x3
-                a = linear[k + 2, f]
-                b = quadratic[k + 2, f]
-                s02 += (a + b * x0) * x0
-                s12 += (a + b * x1) * x1
-                s22 += (a + b * x2) * x2
-                s32 += (a + b * x3) * x3
-                a = linear[k + 3, f]
-                b = quadratic[k + 3, f]
-                s03 += (a + b * x0) * x0
-                s13 += (a + b * x1) * x1
-                s23 += (a + b * x2) * x2
-                s33 += (a + b * x3) * x3
-            out[k, t] = s00
-            out[k, t + 1] = s10
-            out[k, t + 2] = s20
-            out[k, t + 3] = s30
-            out[k + 1, t] = s01
-            out[k + 1, t + 1] = s11
-            out[k + 1, t + 2] = s21
-            out[k + 1, t + 3] = s31
-            out[k + 2, t] = s02
-            out[k + 2, t + 1] = s12
-            out[k + 2, t + 2] = s22
-            out[k + 2, t + 3] = s32
-            out[k + 3, t] = s03
-            out[k + 3, t + 1] = s13
-            out[k + 3, t + 2] = s23
-            out[k + 3, t + 3] = s33
+def _lay_tile(X, mean, inverse, row, windows, panel, panels):  # type: ignore[no-untyped-def]
+    """Standardise one tile into panels; return its first row with a value that is not finite, else -1."""
+    for t in range(-(-windows // _LANES) * _LANES):
+        p, lane = panel + t // _LANES, t % _LANES
+        total = np.float32(0.0)
+        for f in range(X.shape[1]):
+            value = np.float32(0.0)
+            if t < windows:
+                value = np.float32((X[row + t, f] - mean[f]) * inverse[f])
+            panels[p, f, lane] = value
+            total += value * np.float32(0.0)
+        if total != np.float32(0.0):
+            return row + t
+    return -1
 
 
 @kernel
-def linear_scores(X, linear, out):  # type: ignore[no-untyped-def]
-    """Scores x·linear of a tile of windows, four windows by four models at a time.
+def lay_panels(X, mean, inverse, start, tiles, begin, end, panels):  # type: ignore[no-untyped-def]
+    """Standardise the windows of some tiles into panels; return the first row with a value that is not finite, else -1.
 
-    X f4 (T,F), linear f4 (K,F), out f4 (K,T); T and K are multiples of 4. Every score is summed in the same
-    order wherever its window lies and whatever models are asked for beside it.
+    X float (R,F), mean and inverse f8 (F,); start i8 (N+1,) first row of each track; tiles i8 (n,5) first row, windows, first
+    track, tracks and first panel of each; panels f4 (P,F,32): 32 windows side by side, feature by feature.
     """
-    n_models, n_features = linear.shape
-    for k in range(0, n_models, 4):
-        for t in range(0, X.shape[0], 4):
-            s00 = s10 = s20 = s30 = np.float32(0.0)
-            s01 = s11 = s21 = s31 = np.float32(0.0)
-            s02 = s12 = s22 = s32 = np.float32(0.0)
-            s03 = s13 = s23 = s33 = np.float32(0.0)
-            for f in range(n_features):
-                x0 = X[t, f]
-                x1 = X[t + 1, f]
-                x2 = X[t + 2, f]
-                x3 = X[t + 3, f]
-                a = linear[k, f]
-                s00 += a * x0
-                s10 += a * x1
-                s20 += a * x2
-                s30 += a * x3
-                a = linear[k + 1, f]
-                s01 += a * x0
-                s11 += a * x1
-                s21 += a * x2
-                s31 += a * x3
-                a = linear[k + 2, f]
-                s02 += a * x0
-                s12 += a * x1
-                s22 += a * x2
-                s32 += a * x3
-                a = linear[k + 3, f]
-                s03 += a * x0
-                s13 += a * x1
-                s23 += a * x2
-                s33 += a * x3
-            out[k, t] = s00
-            out[k, t + 1] = s10
-            out[k, t + 2] = s20
-            out[k, t + 3] = s30
-            out[k + 1, t] = s01
-            out[k + 1, t + 1] = s11
-            out[k + 1, t + 2] = s21
-            out[k + 1, t + 3] = s31
-            out[k + 2, t] = s02
-            out[k + 2, t + 1] = s12
-            out[k + 2, t + 2] = s22
-            out[k + 2, t + 3] = s32
-            out[k + 3, t] = s03
-            out[k + 3, t + 1] = s13
-            out[k + 3, t + 2] = s23
-            out[k + 3, t + 3] = s33
+    for j in range(begin, end):
+        bad = _lay_tile(X, mean, inverse, tiles[j, 0], tiles[j, 1], tiles[j, 4], panels)
+        if bad >= 0:
+            return bad
+    return -1
+
+
+@kernel
+def _four(x, f, a, b, bent, first, out):  # type: ignore[no-untyped-def]
+    """Add to a row of scores what four features from ``f`` on contribute, or write it."""
+    x0, x1, x2, x3 = x[f], x[f + 1], x[f + 2], x[f + 3]
+    a0, a1, a2, a3 = a[f], a[f + 1], a[f + 2], a[f + 3]
+    if bent:
+        b0, b1, b2, b3 = b[f], b[f + 1], b[f + 2], b[f + 3]
+        for t in range(_LANES):
+            more = ((a0 + b0 * x0[t]) * x0[t] + (a1 + b1 * x1[t]) * x1[t]) + (
+                (a2 + b2 * x2[t]) * x2[t] + (a3 + b3 * x3[t]) * x3[t]
+            )
+            out[t] = more if first else out[t] + more
+    else:
+        for t in range(_LANES):
+            more = (a0 * x0[t] + a1 * x1[t]) + (a2 * x2[t] + a3 * x3[t])
+            out[t] = more if first else out[t] + more
+
+
+@kernel
+def panel_row(x, a, b, bent, out):  # type: ignore[no-untyped-def]
+    """Scores x·a of the windows of one panel, or x·a + x²·b: x f4 (F,32), a and b f4 (F,), out f4 (32,)."""
+    even = a.shape[0] // 4 * 4
+    if even == 0:
+        for t in range(_LANES):
+            out[t] = np.float32(0.0)
+    for f in range(0, even, 4):
+        _four(x, f, a, b, bent, f == 0, out)
+    for f in range(even, a.shape[0]):
+        for t in range(_LANES):
+            out[t] += (a[f] + b[f] * x[f, t]) * x[f, t] if bent else a[f] * x[f, t]
+
+
+@kernel
+def panel_scores(panels, first, last, linear, quadratic, column, out):  # type: ignore[no-untyped-def]
+    """Write the scores x·linear + x²·quadratic of some models, for the panels ``first`` to ``last``, where they are held.
+
+    panels f4 (P,F,32), linear f4 (K,F), quadratic f4 (K,F) or (0,F) for none, column i8 (K,) the row of each model in
+    out f4 (P,rows,32). A score is summed in the same order wherever its window lies and whatever models are asked beside it.
+    """
+    bent = quadratic.shape[0] > 0
+    for p in range(first, last):
+        for k in range(linear.shape[0]):
+            panel_row(panels[p], linear[k], quadratic[k] if bent else linear[k], bent, out[p, column[k]])
 
 
 @kernel
@@ -171,164 +130,122 @@ def _exp(x, power, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def _votes(score, offset, softmax, start, row, used, first, n_tracks, sums, work, power):  # type: ignore[no-untyped-def]
-    """Add the probabilities of a tile's windows to the sums of its tracks.
+    """Add the probabilities of one member for a tile's windows to the sums of its tracks.
 
-    score f4 (M,C,T) without constant terms, or (M,C-1,T) where those of the first class are zero; offset f4 (M,C); softmax
-    bool, else sigmoids rescaled to sum to 1; start i8 (N+1,) first row of each track; the tile begins at ``row`` and has
-    ``used`` windows of the ``n_tracks`` tracks from ``first`` on; sums f8 (M,N,C); work f4 (C+2,T); power i4 (T,).
+    score f4 (C,T) without constant terms, or (C-1,T) where those of the first class are zero; offset f4 (C,); softmax
+    bool, else sigmoids rescaled to sum to 1; the tile begins at ``row`` and has ``used`` windows of the ``n_tracks`` tracks
+    from ``first`` on; sums f8 (N,C); work f4 (C+2,T); power i4 (T,).
     """
-    n_members, n_classes = offset.shape
-    given = n_classes - score.shape[1]
+    n_classes = offset.shape[0]
+    given = n_classes - score.shape[0]
     total, shifted = work[n_classes][:used], work[n_classes + 1][:used]
-    for m in range(n_members):
-        if softmax:
-            for t in range(used):
-                total[t] = offset[m, 0]
-            for c in range(given, n_classes):
-                x = score[m, c - given]
-                for t in range(used):
-                    x[t] += offset[m, c]
-                if c == 0:
-                    for t in range(used):
-                        total[t] = x[t]
-                else:
-                    for t in range(used):
-                        total[t] = max(total[t], x[t])
-            for c in range(n_classes):
-                if c < given:
-                    for t in range(used):
-                        shifted[t] = offset[m, c] - total[t]
-                else:
-                    x = score[m, c - given]
-                    for t in range(used):
-                        shifted[t] = x[t] - total[t]
-                _exp(shifted, power, work[c][:used])
-        else:
-            for c in range(n_classes):
-                x, p = score[m, c], work[c][:used]
-                for t in range(used):
-                    shifted[t] = -(x[t] + offset[m, c])
-                _exp(shifted, power, p)
-                for t in range(used):
-                    p[t] = np.float32(1.0) / (np.float32(1.0) + p[t])
+    if softmax:
         for t in range(used):
-            total[t] = work[0, t]
-        for c in range(1, n_classes):
+            total[t] = offset[0]
+        for c in range(given, n_classes):
+            x = score[c - given]
             for t in range(used):
-                total[t] += work[c, t]
-        for t in range(used):
-            total[t] = np.float32(1.0) / total[t]
+                x[t] += offset[c]
+            if c == 0:
+                for t in range(used):
+                    total[t] = x[t]
+            else:
+                for t in range(used):
+                    total[t] = max(total[t], x[t])
         for c in range(n_classes):
+            if c < given:
+                for t in range(used):
+                    shifted[t] = offset[c] - total[t]
+            else:
+                x = score[c - given]
+                for t in range(used):
+                    shifted[t] = x[t] - total[t]
+            _exp(shifted, power, work[c][:used])
+    else:
+        for c in range(n_classes):
+            x, p = score[c], work[c][:used]
             for t in range(used):
-                work[c, t] *= total[t]
-            for i in range(first, first + n_tracks):
-                add = 0.0
-                for t in range(max(start[i] - row, 0), min(start[i + 1] - row, used)):
-                    add += work[c, t]
-                sums[m, i, c] += add
+                shifted[t] = -(x[t] + offset[c])
+            _exp(shifted, power, p)
+            for t in range(used):
+                p[t] = np.float32(1.0) / (np.float32(1.0) + p[t])
+    for t in range(used):
+        total[t] = work[0, t]
+    for c in range(1, n_classes):
+        for t in range(used):
+            total[t] += work[c, t]
+    for t in range(used):
+        total[t] = np.float32(1.0) / total[t]
+    for c in range(n_classes):
+        for t in range(used):
+            work[c, t] *= total[t]
+        for i in range(first, first + n_tracks):
+            add = 0.0
+            for t in range(max(start[i] - row, 0), min(start[i + 1] - row, used)):
+                add += work[c, t]
+            sums[i, c] += add
 
 
 @kernel
-def linear_votes(X, start, tiles, begin, end, bent, bend, straight, offset, n_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
-    """Add the probabilities of quadratic and linear members for the tiles ``begin`` to ``end`` to the sums of tracks.
-
-    X f4 (R,F) standardised, with three rows to spare; start i8 (N+1,) first row of each track; tiles i8 (n,3) first row,
-    first track, tracks; bent and bend f4 (Kq,F) linear and quadratic weights of the ``n_softmax`` softmax members, C-1 rows
-    each, less those of their first class; straight f4 (Kl,F) weights of the sigmoid members, C rows each; Kq and Kl are
-    multiples of 4, with rows to spare at the end; offset f4 (M,C) constant terms, softmax members first; score f4 (Kq+Kl,T),
-    work f4 (C+2,T) and power i4 (T,) are scratch; sums f8 (M,N,C).
-    """
+def _tile_votes(bent, straight, small, move, start, tile, panel, offset, n_softmax, work, sums):  # type: ignore[no-untyped-def]
+    """What panel_votes does for one tile, whose scores begin at ``panel``."""
     n_members, n_classes = offset.shape
-    n_sigmoid = n_members - n_softmax
-    n_bent, width = bent.shape[0], score.shape[1]
-    n = n_softmax * (n_classes - 1)
-    softmax_part = score[:n].reshape(n_softmax, n_classes - 1, width)
-    sigmoid_part = score[n_bent : n_bent + n_sigmoid * n_classes].reshape(n_sigmoid, n_classes, width)
-    for j in range(begin, end):
-        row, first, n_tracks = tiles[j, 0], tiles[j, 1], tiles[j, 2]
-        used = min(start[first + n_tracks] - row, width)
-        rows = X[row : row + (used + 3) // 4 * 4]
-        if n_softmax > 0:
-            quadratic_scores(rows, bent, bend, score[:n_bent])
-            _votes(
-                softmax_part, offset[:n_softmax], True, start, row, used, first, n_tracks, sums[:n_softmax], work, power
-            )
-        if n_sigmoid > 0:
-            linear_scores(rows, straight, score[n_bent:])
-            _votes(
-                sigmoid_part,
-                offset[n_softmax:],
-                False,
-                start,
-                row,
-                used,
-                first,
-                n_tracks,
-                sums[n_softmax:],
-                work,
-                power,
-            )
+    row, used, first, n_tracks = tile[0], tile[1], tile[2], tile[3]
+    n_panels = -(-used // _LANES)
+    score, rest, power = work[:n_classes], work[n_classes:], work[work.shape[0] - 1].view(np.int32)
+    own = bent.shape[1] // max(n_softmax, 1)
+    for m in range(n_softmax):
+        for p in range(n_panels):
+            for c in range(own):
+                score[c, p * _LANES : (p + 1) * _LANES] = bent[panel + p, m * own + c]
+        _votes(score[:own], offset[m], True, start, row, used, first, n_tracks, sums[m], rest, power)
+    for m in range(n_softmax, n_members):
+        for p in range(n_panels):
+            for c in range(n_classes):
+                k = (m - n_softmax) * n_classes + c
+                to = score[c, p * _LANES : (p + 1) * _LANES]
+                to[:] = straight[panel + p, k]
+                for r in range(small.shape[1]):
+                    for t in range(_LANES):
+                        to[t] += move[k, r] * small[panel + p, r, t]
+        _votes(score, offset[m], False, start, row, used, first, n_tracks, sums[m], rest, power)
 
 
 @kernel
-def held_scores(X, start, tiles, begin, end, linear, quadratic, column, score, held):  # type: ignore[no-untyped-def]
-    """Write the scores of some models for some tiles where they are held.
+def panel_votes(bent, straight, small, move, start, tiles, begin, end, offset, n_softmax, work, sums):  # type: ignore[no-untyped-def]
+    """Add the probabilities of softmax and sigmoid members for the tiles ``begin`` to ``end`` to the sums of tracks.
 
-    X, start and tiles as in linear_votes; linear f4 (K,F), quadratic f4 (K,F), or (0,F) for none; column i8 (k,) with k <= K:
-    the place of each model; score f4 (K,T) scratch; held f4 (n,L,T).
+    bent f4 (P,Kq,32) scores of the ``n_softmax`` softmax members, C rows each, or C-1, less those of their first class;
+    straight f4 (P,Kl,32) scores of the sigmoid members, C rows each; small f4 (P,r,32) the windows in a small space and
+    move f4 (Kl,r) how far the sigmoid members' weights moved there (r may be 0); start and tiles as in lay_panels; offset f4
+    (M,C) constant terms, softmax members first; work f4 (Kl+3C+3,256) scratch; sums f8 (M,N,C).
     """
-    width = score.shape[1]
     for j in range(begin, end):
-        row = tiles[j, 0]
-        used = min(start[tiles[j, 1] + tiles[j, 2]] - row, width)
-        rows = X[row : row + (used + 3) // 4 * 4]
-        if quadratic.shape[0] > 0:
-            quadratic_scores(rows, linear, quadratic, score)
-        else:
-            linear_scores(rows, linear, score)
-        for k in range(column.shape[0]):
-            held[j, column[k], :used] = score[k, :used]
+        _tile_votes(bent, straight, small, move, start, tiles[j], tiles[j, 4], offset, n_softmax, work, sums)
 
 
 @kernel
-def held_votes(bent, bend, straight, Z, move, start, tiles, begin, end, offset, n_softmax, score, work, power, sums):  # type: ignore[no-untyped-def]
-    """As linear_votes, from scores that are held and a move of the sigmoid members' weights in a small space.
+def tile_votes(  # type: ignore[no-untyped-def]
+    X, mean, inverse, start, tiles, begin, end, bent, bend, straight, offset, n_softmax, panels, held, work, sums
+):
+    """All of it in one pass, nothing of the size of X between; return the first row that is not finite, else -1.
 
-    bent and bend f4 (n,Lq,T) linear and quadratic parts of the softmax members' scores, C rows each; straight f4 (n,Ll,T)
-    scores of the sigmoid members; Z f4 (R,r) the rows of X in the small space; move f4 (Kl,r), Kl a multiple of 4; score f4
-    (K,T) scratch with K at least ``n_softmax * C`` and Kl; everything else as in linear_votes.
+    X, mean, inverse, start and tiles as in lay_panels; bent and bend f4 (Kq,F) linear and quadratic weights of the softmax
+    members, C-1 rows each, less those of their first class; straight f4 (Kl,F) weights of the sigmoid members; offset, work
+    and sums as in panel_votes; panels f4 (8,F,32) and held f4 (8,Kq+Kl,32) scratch.
     """
-    n_members, n_classes = offset.shape
-    n_sigmoid = n_members - n_softmax
-    width = score.shape[1]
-    n, k_sigmoid = n_softmax * n_classes, n_sigmoid * n_classes
-    softmax_part = score[:n].reshape(n_softmax, n_classes, width)
-    sigmoid_part = score[:k_sigmoid].reshape(n_sigmoid, n_classes, width)
+    n_bent, n_straight = bent.shape[0], straight.shape[0]
+    flat = held.reshape(held.size)
+    curved = flat[: 8 * n_bent * _LANES].reshape(8, n_bent, _LANES)
+    plain = flat[8 * n_bent * _LANES : 8 * (n_bent + n_straight) * _LANES].reshape(8, n_straight, _LANES)
     for j in range(begin, end):
-        row, first, n_tracks = tiles[j, 0], tiles[j, 1], tiles[j, 2]
-        used = min(start[first + n_tracks] - row, width)
-        if n_softmax > 0:
-            for k in range(n):
-                for t in range(used):
-                    score[k, t] = bent[j, k, t] + bend[j, k, t]
-            _votes(
-                softmax_part, offset[:n_softmax], True, start, row, used, first, n_tracks, sums[:n_softmax], work, power
-            )
-        if n_sigmoid > 0:
-            linear_scores(Z[row : row + (used + 3) // 4 * 4], move, score[: move.shape[0]])
-            for k in range(k_sigmoid):
-                for t in range(used):
-                    score[k, t] += straight[j, k, t]
-            _votes(
-                sigmoid_part,
-                offset[n_softmax:],
-                False,
-                start,
-                row,
-                used,
-                first,
-                n_tracks,
-                sums[n_softmax:],
-                work,
-                power,
-            )
+        bad = _lay_tile(X, mean, inverse, tiles[j, 0], tiles[j, 1], 0, panels)
+        if bad >= 0:
+            return bad
+        for p in range(-(-tiles[j, 1] // _LANES)):
+            for k in range(n_bent):
+                panel_row(panels[p], bent[k], bend[k], True, curved[p, k])
+            for k in range(n_straight):
+                panel_row(panels[p], straight[k], straight[k], False, plain[p, k])
+        _tile_votes(curved, plain, panels[:, :0], straight[:, :0], start, tiles[j], 0, offset, n_softmax, work, sums)
+    return -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["logistic_bound", "logistic_sgd"]
+__all__ = ["bound_descent", "logistic_sgd"]
 
 Array = NDArray[np.float64]
 
@@ -41,9 +41,9 @@ def logistic_sgd(
     return total
 
 
-def logistic_bound(
-    X: NDArray[np.float32],
-    XT: NDArray[np.float32],
+def bound_descent(
+    by_row: NDArray[np.float32],
+    by_weight: NDArray[np.float32],
     start: NDArray[np.float32],
     target: NDArray[np.float32],
     weight: NDArray[np.float32],
@@ -52,14 +52,14 @@ def logistic_bound(
     max_steps: int,
     tol: float,
     score: NDArray[np.float32],
-    proba: NDArray[np.float32],
-    power: NDArray[np.int32],
     work: NDArray[np.float32],
     move: NDArray[np.float32],
 ) -> int:
     """Minimise the log loss over a move of the weights by accelerated bound optimisation; return the steps taken."""
-    del XT, score, proba, power, work
-    rows, begun, bound = X.astype(np.float64), start.astype(np.float64), inverse.astype(np.float64)
+    del by_weight, score, work
+    rows = by_row.astype(np.float64).transpose(0, 2, 1).reshape(len(weight), -1)
+    bound = inverse.astype(np.float64).transpose(1, 0, 2).reshape(len(penalty), -1)
+    begun = start.astype(np.float64)
     at = ahead = move.astype(np.float64)
     momentum, steps = 1.0, 0
     while steps < max_steps:

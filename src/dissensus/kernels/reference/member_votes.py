@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["held_scores", "held_votes", "linear_scores", "linear_votes", "quadratic_scores", "standardise"]
+__all__ = ["lay_panels", "panel_scores", "panel_votes", "standardise", "tile_votes"]
+
+
+LANES = 32
 
 
 def standardise(
@@ -20,99 +23,55 @@ def standardise(
     return int(bad[0]) if len(bad) else -1
 
 
-def quadratic_scores(
-    X: NDArray[np.float32], linear: NDArray[np.float32], quadratic: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Scores x·linear + x²·quadratic of a tile of windows."""
-    rows = X.astype(np.float64)
-    out[:] = linear.astype(np.float64) @ rows.T + quadratic.astype(np.float64) @ (rows**2).T
-
-
-def linear_scores(X: NDArray[np.float32], linear: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Scores x·linear of a tile of windows."""
-    out[:] = linear.astype(np.float64) @ X.astype(np.float64).T
-
-
-def _rows(X: NDArray[np.float32], start: NDArray[np.int64], tile: NDArray[np.int64], width: int) -> NDArray[np.float64]:
-    """Windows of a tile."""
-    row, first, n_tracks = tile
-    return X[row : min(start[first + n_tracks], row + width)].astype(np.float64)
-
-
-def _votes(
-    full: NDArray[np.float64],
-    offset: NDArray[np.float32],
-    n_softmax: int,
-    start: NDArray[np.int64],
-    tile: NDArray[np.int64],
-    sums: NDArray[np.float64],
-) -> None:
-    full = full + offset[:, :, None]
-    row, first, n_tracks = tile
-    for m in range(len(full)):
-        proba = np.exp(full[m] - full[m].max(axis=0)) if m < n_softmax else np.exp(-np.logaddexp(0.0, -full[m]))
-        proba /= proba.sum(axis=0)
-        for i in range(first, first + n_tracks):
-            sums[m, i] += proba[:, max(start[i] - row, 0) : start[i + 1] - row].sum(axis=1)
-
-
-def linear_votes(
-    X: NDArray[np.float32],
+def lay_panels(
+    X: NDArray[Any],
+    mean: NDArray[np.float64],
+    inverse: NDArray[np.float64],
     start: NDArray[np.int64],
     tiles: NDArray[np.int64],
     begin: int,
     end: int,
-    bent: NDArray[np.float32],
-    bend: NDArray[np.float32],
-    straight: NDArray[np.float32],
-    offset: NDArray[np.float32],
-    n_softmax: int,
-    score: NDArray[np.float32],
-    work: NDArray[np.float32],
-    power: NDArray[np.int32],
-    sums: NDArray[np.float64],
-) -> None:
-    """Add the probabilities of quadratic and linear members for some tiles to the sums of tracks."""
-    del work, power
-    n_members, n_classes = offset.shape
-    for tile in tiles[begin:end]:
-        rows = _rows(X, start, tile, score.shape[1])
-        full = np.zeros((n_members, n_classes, len(rows)))
-        curved = (bent.astype(np.float64) @ rows.T + bend.astype(np.float64) @ (rows**2).T)[
-            : n_softmax * (n_classes - 1)
-        ]
-        plain = (straight.astype(np.float64) @ rows.T)[: (n_members - n_softmax) * n_classes]
-        full[:n_softmax, 1:] = curved.reshape(n_softmax, n_classes - 1, len(rows))
-        full[n_softmax:] = plain.reshape(n_members - n_softmax, n_classes, len(rows))
-        _votes(full, offset, n_softmax, start, tile, sums)
+    panels: NDArray[np.float32],
+) -> int:
+    """Standardise the windows of some tiles into panels; return the first row with a value that is not finite, else -1."""
+    del start
+    for row, windows, _, _, panel in tiles[begin:end].tolist():
+        padded = np.zeros((-(-windows // LANES) * LANES, X.shape[1]), dtype=np.float32)
+        bad = standardise(X[row : row + windows], mean, inverse, padded[:windows])
+        if bad >= 0:
+            return int(row + bad)
+        panels[panel : panel + len(padded) // LANES] = padded.reshape(-1, LANES, X.shape[1]).transpose(0, 2, 1)
+    return -1
 
 
-def held_scores(
-    X: NDArray[np.float32],
-    start: NDArray[np.int64],
-    tiles: NDArray[np.int64],
-    begin: int,
-    end: int,
+def panel_scores(
+    panels: NDArray[np.float32],
+    first: int,
+    last: int,
     linear: NDArray[np.float32],
     quadratic: NDArray[np.float32],
     column: NDArray[np.int64],
-    score: NDArray[np.float32],
-    held: NDArray[np.float32],
+    out: NDArray[np.float32],
 ) -> None:
-    """Write the scores of some models for some tiles where they are held."""
-    for j in range(begin, end):
-        rows = _rows(X, start, tiles[j], score.shape[1])
-        full = linear.astype(np.float64) @ rows.T
+    """Write the scores x·linear + x²·quadratic of some models for some panels where they are held."""
+    for p in range(first, last):
+        x = panels[p].astype(np.float64)
+        score = linear.astype(np.float64) @ x
         if len(quadratic):
-            full += quadratic.astype(np.float64) @ (rows**2).T
-        held[j, column, : len(rows)] = full[: len(column)]
+            score += quadratic.astype(np.float64) @ x**2
+        out[p, column] = score
 
 
-def held_votes(
+def _lanes(held: NDArray[np.float32], panel: int, windows: int) -> NDArray[np.float64]:
+    """What is held for a tile's windows, ``(rows, windows)``."""
+    part = held[panel : panel + -(-windows // LANES)].astype(np.float64)
+    return part.transpose(1, 0, 2).reshape(part.shape[1], len(part) * LANES)[:, :windows]
+
+
+def panel_votes(
     bent: NDArray[np.float32],
-    bend: NDArray[np.float32],
     straight: NDArray[np.float32],
-    Z: NDArray[np.float32],
+    small: NDArray[np.float32],
     move: NDArray[np.float32],
     start: NDArray[np.int64],
     tiles: NDArray[np.int64],
@@ -120,18 +79,61 @@ def held_votes(
     end: int,
     offset: NDArray[np.float32],
     n_softmax: int,
-    score: NDArray[np.float32],
     work: NDArray[np.float32],
-    power: NDArray[np.int32],
     sums: NDArray[np.float64],
 ) -> None:
-    """As linear_votes, from scores that are held and a move of the sigmoid members' weights in a small space."""
-    del work, power
+    """Add the probabilities of softmax and sigmoid members for some tiles to the sums of tracks, from held scores."""
+    del work
     n_members, n_classes = offset.shape
+    for row, windows, first, n_tracks, panel in tiles[begin:end].tolist():
+        curved = _lanes(bent, panel, windows).reshape(n_softmax, -1, windows) if n_softmax else None
+        plain = _lanes(straight, panel, windows) + move.astype(np.float64) @ _lanes(small, panel, windows)
+        plain = plain.reshape(n_members - n_softmax, n_classes, windows)
+        for m in range(n_members):
+            full = np.zeros((n_classes, windows))
+            if curved is not None and m < n_softmax:
+                full[n_classes - curved.shape[1] :] = curved[m]
+            else:
+                full[:] = plain[m - n_softmax]
+            full += offset[m][:, None]
+            proba = np.exp(full - full.max(axis=0)) if m < n_softmax else np.exp(-np.logaddexp(0.0, -full))
+            proba /= proba.sum(axis=0)
+            for i in range(first, first + n_tracks):
+                sums[m, i] += proba[:, max(start[i] - row, 0) : start[i + 1] - row].sum(axis=1)
+
+
+def tile_votes(
+    X: NDArray[Any],
+    mean: NDArray[np.float64],
+    inverse: NDArray[np.float64],
+    start: NDArray[np.int64],
+    tiles: NDArray[np.int64],
+    begin: int,
+    end: int,
+    bent: NDArray[np.float32],
+    bend: NDArray[np.float32],
+    straight: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    n_softmax: int,
+    panels: NDArray[np.float32],
+    held: NDArray[np.float32],
+    work: NDArray[np.float32],
+    sums: NDArray[np.float64],
+) -> int:
+    """All of it in one pass; return the first row that is not finite, else -1."""
+    del held
     for j in range(begin, end):
-        rows = _rows(Z, start, tiles[j], score.shape[1])
-        n = (n_members - n_softmax) * n_classes
-        plain = straight[j, :n, : len(rows)].astype(np.float64) + (move.astype(np.float64) @ rows.T)[:n]
-        curved = bent[j].astype(np.float64) + bend[j]
-        full = np.concatenate([curved[: n_softmax * n_classes, : len(rows)], plain])
-        _votes(full.reshape(n_members, n_classes, len(rows)), offset, n_softmax, start, tiles[j], sums)
+        tile = tiles[j : j + 1].copy()
+        tile[0, 4] = 0
+        bad = lay_panels(X, mean, inverse, start, tile, 0, 1, panels)
+        if bad >= 0:
+            return bad
+        curved = np.empty((len(panels), len(bent), LANES), dtype=np.float32)
+        plain = np.empty((len(panels), len(straight), LANES), dtype=np.float32)
+        used = -(-int(tile[0, 1]) // LANES)
+        panel_scores(panels, 0, used, bent, bend, np.arange(len(bent)), curved)
+        panel_scores(panels, 0, used, straight, straight[:0], np.arange(len(straight)), plain)
+        panel_votes(
+            curved, plain, panels[:, :0], straight[:, :0], start, tile, 0, 1, offset, n_softmax, work, sums
+        )  # fmt: skip
+    return -1

@@ -1,0 +1,494 @@
+// Included once by every file that is compiled for an instruction set. Vectors are the compiler's own, as wide as that set's
+// registers; everything has internal linkage, so that the linker cannot hand one file's wide code to another.
+#include "members.hpp"
+
+#if defined(__AVX2__) || defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace dissensus {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kWide = 16;
+constexpr int kMostRows = 6;
+#elif defined(__AVX2__)
+constexpr int kWide = 8;
+constexpr int kMostRows = 5;
+#else
+constexpr int kWide = 4;
+constexpr int kMostRows = 5;
+#endif
+constexpr int kPair = 2;                // vectors that one broadcast weight serves
+constexpr std::int64_t kFeatures = 64;  // summed up by themselves: rounding stays small, their lanes in the first cache
+
+#define DISSENSUS_INLINE inline __attribute__((always_inline))
+
+typedef float Wide __attribute__((vector_size(kWide * 4)));
+typedef std::int32_t Whole __attribute__((vector_size(kWide * 4)));
+typedef double Deep __attribute__((vector_size(kWide * 4)));
+typedef float Half __attribute__((vector_size(kWide * 2)));
+typedef float LooseWide __attribute__((vector_size(kWide * 4), aligned(4), may_alias));
+typedef float LooseHalf __attribute__((vector_size(kWide * 2), aligned(4), may_alias));
+typedef double LooseDeep __attribute__((vector_size(kWide * 4), aligned(8), may_alias));
+
+DISSENSUS_INLINE Wide load(const float* from) noexcept { return *reinterpret_cast<const LooseWide*>(from); }
+DISSENSUS_INLINE void store(float* to, Wide value) noexcept { *reinterpret_cast<LooseWide*>(to) = value; }
+DISSENSUS_INLINE Wide all(float value) noexcept { return value - Wide{}; }
+DISSENSUS_INLINE Wide larger(Wide a, Wide b) noexcept { return a > b ? a : b; }
+
+DISSENSUS_INLINE Wide multiply_add(Wide a, Wide b, Wide c) noexcept {
+#if defined(__AVX512F__)
+    return (Wide)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (Wide)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+
+// exp within 1e-6 of its value; arguments are held to [-87, 87].
+DISSENSUS_INLINE Wide exponential(Wide x) noexcept {
+    const Wide low = all(-87.0f), high = all(87.0f), magic = all(12582912.0f);
+    x = x > low ? x : low;
+    x = x < high ? x : high;
+    const Wide shifted = multiply_add(x, all(1.44269504f), magic);  // its lowest bits are the power of two
+    const Wide r = multiply_add(shifted - magic, all(-0.693147181f), x);
+    Wide p = multiply_add(all(1.0f / 720.0f), r, all(1.0f / 120.0f));
+    p = multiply_add(p, r, all(1.0f / 24.0f));
+    p = multiply_add(p, r, all(1.0f / 6.0f));
+    p = multiply_add(p, r, all(0.5f));
+    p = multiply_add(p, r, all(1.0f));
+    p = multiply_add(p, r, all(1.0f));
+    return (Wide)((Whole)p + ((Whole)shifted << 23));
+}
+
+// 1 / x within 2 ulp, for x between 2e-38 and 8e37.
+DISSENSUS_INLINE Wide reciprocal(Wide x) noexcept {
+#if defined(__AVX512F__)
+    const Wide y = (Wide)_mm512_rcp14_ps((__m512)x);
+    return multiply_add(multiply_add(-x, y, all(1.0f)), y, y);
+#elif defined(__FMA__)
+    const Wide y = (Wide)_mm256_rcp_ps((__m256)x);
+    return multiply_add(multiply_add(-x, y, all(1.0f)), y, y);
+#else
+    return 1.0f / x;
+#endif
+}
+
+// ---- windows into lanes --------------------------------------------------------------------------------------------
+
+#if defined(__AVX512F__)
+#define DISSENSUS_LOWER(a, b) \
+    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define DISSENSUS_UPPER(a, b) \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#elif defined(__AVX2__)
+#define DISSENSUS_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define DISSENSUS_UPPER(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+#define DISSENSUS_LOWER(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define DISSENSUS_UPPER(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
+#endif
+
+DISSENSUS_INLINE Deep deep(const float* from) noexcept {
+    return __builtin_convertvector(*reinterpret_cast<const LooseHalf*>(from), Deep);
+}
+DISSENSUS_INLINE Deep deep(const double* from) noexcept { return *reinterpret_cast<const LooseDeep*>(from); }
+
+// kWide features' mean and inverse: how a row of them is standardised. In float64, or, for float32 of a sane size, with the
+// mean in two parts, which is within 2 ulp of it.
+template <class T>
+struct Standard {
+    Deep mean[2], inverse[2];
+
+    DISSENSUS_INLINE Standard(const double* m, const double* s) noexcept
+        : mean{deep(m), deep(m + kWide / 2)}, inverse{deep(s), deep(s + kWide / 2)} {}
+
+    DISSENSUS_INLINE Wide operator()(const T* x) const noexcept {
+        const Deep low = (deep(x) - mean[0]) * inverse[0], high = (deep(x + kWide / 2) - mean[1]) * inverse[1];
+        return DISSENSUS_JOIN(__builtin_convertvector(low, Half), __builtin_convertvector(high, Half));
+    }
+};
+
+struct QuickStandard {
+    Wide mean, rest, inverse;
+
+    DISSENSUS_INLINE QuickStandard(const double* m, const double* s) noexcept {
+        const Deep low = deep(m), high = deep(m + kWide / 2);
+        const Half rough_low = __builtin_convertvector(low, Half), rough_high = __builtin_convertvector(high, Half);
+        mean = DISSENSUS_JOIN(rough_low, rough_high);
+        rest = DISSENSUS_JOIN(__builtin_convertvector(low - __builtin_convertvector(rough_low, Deep), Half),
+                              __builtin_convertvector(high - __builtin_convertvector(rough_high, Deep), Half));
+        inverse = DISSENSUS_JOIN(__builtin_convertvector(deep(s), Half), __builtin_convertvector(deep(s + kWide / 2), Half));
+    }
+
+    DISSENSUS_INLINE Wide operator()(const float* x) const noexcept { return ((load(x) - mean) - rest) * inverse; }
+};
+
+// kWide features of kWide windows from rows to lanes: interleaving halves log2(kWide) times transposes.
+DISSENSUS_INLINE void transpose(Wide* rows) noexcept {
+    Wide next[kWide];
+#pragma GCC unroll 4
+    for (int stage = 1; stage < kWide; stage *= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < kWide / 2; ++i) {
+            next[2 * i] = DISSENSUS_LOWER(rows[i], rows[i + kWide / 2]);
+            next[2 * i + 1] = DISSENSUS_UPPER(rows[i], rows[i + kWide / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < kWide; ++i) rows[i] = next[i];
+    }
+}
+
+template <class How, class T>
+std::int64_t lay_by(const T* X, std::int64_t n_windows, std::int64_t n_features, const double* mean, const double* inverse,
+                    float* panels) noexcept {
+    const std::int64_t even = n_features / kWide * kWide;
+    // The last features, and their means, stand in buffers of full width.
+    double last_mean[kWide] = {}, last_inverse[kWide] = {};
+    T last[kWide] = {};
+    for (std::int64_t f = even; f < n_features; ++f) {
+        last_mean[f - even] = mean[f];
+        last_inverse[f - even] = inverse[f];
+    }
+    for (std::int64_t first = 0; first < n_windows; first += kLanes) {
+        float* panel = panels + first * n_features;
+        Wide spoiled[2] = {};
+        for (std::int64_t group = 0; group < kLanes; group += kWide) {
+            const std::int64_t left = n_windows - first - group;
+            const T* rows = X + (first + group) * n_features;
+            Wide block[kWide];
+            std::int64_t f = 0;
+            for (; f < even && left >= kWide; f += kWide) {
+                const How how(mean + f, inverse + f);
+                const bool ahead = left >= 2 * kWide;  // sixteen streams are more than a processor foresees
+#pragma GCC unroll 16
+                for (int i = 0; i < kWide; ++i) {
+                    if (ahead) __builtin_prefetch(rows + (kWide + i) * n_features + f, 0, 3);
+                    block[i] = how(rows + i * n_features + f);
+                    spoiled[i % 2] = multiply_add(block[i], Wide{}, spoiled[i % 2]);
+                }
+                transpose(block);
+#pragma GCC unroll 16
+                for (int i = 0; i < kWide; ++i) store(panel + (f + i) * kLanes + group, block[i]);
+            }
+            for (; f < n_features; f += kWide) {  // the last features, or the last windows
+                const bool whole = f < even;
+                const How how(whole ? mean + f : last_mean, whole ? inverse + f : last_inverse);
+                for (int i = 0; i < kWide; ++i) {
+                    block[i] = Wide{};
+                    if (i >= left) continue;
+                    const T* from = rows + i * n_features + f;
+                    if (!whole) {
+                        for (std::int64_t j = 0; j < n_features - even; ++j) last[j] = from[j];
+                        from = last;
+                    }
+                    block[i] = how(from);
+                    spoiled[0] = multiply_add(block[i], Wide{}, spoiled[0]);
+                }
+                transpose(block);
+                for (int i = 0; i < kWide && f + i < n_features; ++i) store(panel + (f + i) * kLanes + group, block[i]);
+            }
+        }
+        const Wide sum = spoiled[0] + spoiled[1];
+        bool clean = true;
+        for (int i = 0; i < kWide; ++i) clean &= sum[i] == 0.0f;
+        if (clean) continue;
+        for (std::int64_t i = 0; i < kLanes; ++i) {
+            for (std::int64_t f = 0; f < n_features; ++f) {
+                if (!(panel[f * kLanes + i] * 0.0f == 0.0f)) return first + i;
+            }
+        }
+    }
+    return -1;
+}
+
+std::int64_t lay_f64(const double* X, std::int64_t n_windows, std::int64_t n_features, const double* mean,
+                     const double* inverse, float* panels) noexcept {
+    return lay_by<Standard<double>>(X, n_windows, n_features, mean, inverse, panels);
+}
+
+std::int64_t lay_f32(const float* X, std::int64_t n_windows, std::int64_t n_features, const double* mean,
+                     const double* inverse, float* panels) noexcept {
+    bool sane = true;
+    for (std::int64_t f = 0; f < n_features; ++f) {
+        sane &= mean[f] < 1e30 && mean[f] > -1e30 && inverse[f] < 1e30 && inverse[f] > 1e-30;
+    }
+    return sane ? lay_by<QuickStandard>(X, n_windows, n_features, mean, inverse, panels)
+                : lay_by<Standard<float>>(X, n_windows, n_features, mean, inverse, panels);
+}
+
+// ---- scores --------------------------------------------------------------------------------------------------------
+
+// kRows models by kLanes windows over some features; the sums wait in registers.
+template <int kRows, bool kBent>
+void few_scores(const float* panel, std::int64_t n_features, const float* linear, const float* quadratic,
+                std::int64_t stride, float* out, const std::int64_t* place, bool first) noexcept {
+    for (std::int64_t lane = 0; lane < kLanes; lane += kWide * kPair) {
+        Wide sum[kRows][kPair] = {};
+        const float* x = panel + lane;
+        for (std::int64_t f = 0; f < n_features; ++f, x += kLanes) {
+            Wide value[kPair];
+#pragma GCC unroll 2
+            for (int v = 0; v < kPair; ++v) value[v] = load(x + v * kWide);
+#pragma GCC unroll 6
+            for (int r = 0; r < kRows; ++r) {
+                const Wide a = all(linear[r * stride + f]);
+                if constexpr (kBent) {
+                    const Wide b = all(quadratic[r * stride + f]);
+#pragma GCC unroll 2
+                    for (int v = 0; v < kPair; ++v) {
+                        sum[r][v] = multiply_add(multiply_add(b, value[v], a), value[v], sum[r][v]);
+                    }
+                } else {
+#pragma GCC unroll 2
+                    for (int v = 0; v < kPair; ++v) sum[r][v] = multiply_add(a, value[v], sum[r][v]);
+                }
+            }
+        }
+        for (int r = 0; r < kRows; ++r) {
+            for (int v = 0; v < kPair; ++v) {
+                float* to = out + place[r] + lane + v * kWide;
+                store(to, first ? sum[r][v] : load(to) + sum[r][v]);
+            }
+        }
+    }
+}
+
+using FewScores = void (*)(const float*, std::int64_t, const float*, const float*, std::int64_t, float*,
+                           const std::int64_t*, bool) noexcept;
+
+template <bool kBent>
+FewScores few_scores_of(std::int64_t rows) noexcept {
+    switch (rows) {
+        case 1: return few_scores<1, kBent>;
+        case 2: return few_scores<2, kBent>;
+        case 3: return few_scores<3, kBent>;
+        case 4: return few_scores<4, kBent>;
+        case 5: return few_scores<5, kBent>;
+        default: return few_scores<kMostRows, kBent>;
+    }
+}
+
+// Scores of one panel; model k goes to out + place(k).
+template <class Place>
+DISSENSUS_INLINE void one_panel(const float* panel, std::int64_t n_features, const Weights& weights, Place place,
+                                float* out) noexcept {
+    for (std::int64_t f = 0; f < n_features || f == 0; f += kFeatures) {
+        const std::int64_t count = n_features - f < kFeatures ? n_features - f : kFeatures;
+        const std::int64_t blocks = (weights.n + kMostRows - 1) / kMostRows;
+        for (std::int64_t b = 0, k = 0; b < blocks; ++b) {
+            const std::int64_t rows = (weights.n - k + blocks - b - 1) / (blocks - b);  // as even as can be
+            std::int64_t places[kMostRows];
+            for (std::int64_t r = 0; r < rows; ++r) places[r] = place(k + r);
+            const std::int64_t at = k * n_features + f;
+            if (weights.quadratic != nullptr) {
+                few_scores_of<true>(rows)(panel + f * kLanes, count, weights.linear + at, weights.quadratic + at,
+                                          n_features, out, places, f == 0);
+            } else {
+                few_scores_of<false>(rows)(panel + f * kLanes, count, weights.linear + at, nullptr, n_features, out, places,
+                                           f == 0);
+            }
+            k += rows;
+        }
+    }
+}
+
+void scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
+            const std::int64_t* column, float* out, std::int64_t out_rows) noexcept {
+    for (std::int64_t p = 0; p < n_panels; ++p) {
+        one_panel(
+            panels + p * n_features * kLanes, n_features, weights,
+            [=](std::int64_t k) { return (column == nullptr ? k : column[k]) * kLanes; }, out + p * out_rows * kLanes);
+    }
+}
+
+// ---- votes ---------------------------------------------------------------------------------------------------------
+
+// Scores of a member for kWide windows to probabilities. kClasses is 0 for a number known only
+// now, and `proba` then holds what registers would.
+template <int kClasses, bool kSoftmax, class Score>
+DISSENSUS_INLINE void lanes_to_proba(Score score, std::int64_t n_classes, const float* offset, float* proba) noexcept {
+    const std::int64_t n = kClasses > 0 ? kClasses : n_classes;
+    Wide held[kClasses > 0 ? kClasses : 1];
+    const auto get = [&](std::int64_t c) -> Wide {
+        if constexpr (kClasses > 0) return held[c];
+        return load(proba + c * kTile);
+    };
+    const auto put = [&](std::int64_t c, Wide value) {
+        if constexpr (kClasses > 0) {
+            held[c] = value;
+        } else {
+            store(proba + c * kTile, value);
+        }
+    };
+    Wide top = score(0) + all(offset[0]);
+    put(0, top);
+#pragma GCC unroll 4
+    for (std::int64_t c = 1; c < n; ++c) {
+        const Wide x = score(c) + all(offset[c]);
+        put(c, x);
+        top = larger(top, x);
+    }
+    Wide total = {};
+#pragma GCC unroll 4
+    for (std::int64_t c = 0; c < n; ++c) {
+        const Wide e = exponential(kSoftmax ? get(c) - top : -get(c));
+        const Wide p = kSoftmax ? e : reciprocal(1.0f + e);
+        put(c, p);
+        total += p;
+    }
+    total = reciprocal(total);
+#pragma GCC unroll 4
+    for (std::int64_t c = 0; c < n; ++c) store(proba + c * kTile, get(c) * total);
+}
+
+// One member, one panel; proba (n_classes, kTile) from this panel's first lane on. `moved` may be null.
+template <int kClasses>
+void panel_to_proba(bool softmax, const float* score, std::int64_t given, const float* moved, std::int64_t n_classes,
+                    const float* offset, float* proba) noexcept {
+    const std::int64_t skipped = n_classes - given;  // 0 or 1: the first class's score is 0
+    for (std::int64_t lane = 0; lane < kLanes; lane += kWide) {
+        if (softmax) {
+            const auto at = [=](std::int64_t c) -> Wide {
+                return c < skipped ? Wide{} : load(score + (c - skipped) * kLanes + lane);
+            };
+            lanes_to_proba<kClasses, true>(at, n_classes, offset, proba + lane);
+        } else if (moved != nullptr) {
+            const auto at = [=](std::int64_t c) -> Wide {
+                return load(score + c * kLanes + lane) + load(moved + c * kLanes + lane);
+            };
+            lanes_to_proba<kClasses, false>(at, n_classes, offset, proba + lane);
+        } else {
+            const auto at = [=](std::int64_t c) -> Wide { return load(score + c * kLanes + lane); };
+            lanes_to_proba<kClasses, false>(at, n_classes, offset, proba + lane);
+        }
+    }
+}
+
+DISSENSUS_INLINE double across(Deep sums) noexcept {
+#if defined(__AVX512F__)
+    typedef double Four __attribute__((vector_size(32)));
+    const Four four = __builtin_shufflevector(sums, sums, 0, 1, 2, 3) + __builtin_shufflevector(sums, sums, 4, 5, 6, 7);
+    return (four[0] + four[2]) + (four[1] + four[3]);
+#elif defined(__AVX2__)
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+#else
+    return sums[0] + sums[1];
+#endif
+}
+
+// In float64, in an order that does not depend on where the windows lie.
+DISSENSUS_INLINE double sum_of(const float* p, std::int64_t n) noexcept {
+    constexpr std::int64_t half = kWide / 2;
+    double total = 0.0;
+    std::int64_t t = 0;
+    if (n >= half) {
+        Deep sums[2] = {};
+        for (; t + 2 * half <= n; t += 2 * half) {
+            sums[0] += deep(p + t);
+            sums[1] += deep(p + t + half);
+        }
+        if (t + half <= n) {
+            sums[0] += deep(p + t);
+            t += half;
+        }
+        total = across(sums[0] + sums[1]);
+    }
+    for (; t < n; ++t) total += static_cast<double>(p[t]);
+    return total;
+}
+
+void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) noexcept {
+    const std::int64_t n_panels = (tile.windows + kLanes - 1) / kLanes, n_sigmoid = v.n_members - v.n_softmax;
+    const std::int64_t n_moved = n_sigmoid * v.n_classes;
+    float* proba = scratch;                          // (n_classes, kTile)
+    float* moved = scratch + v.n_classes * kTile;    // (n_panels, n_moved, kLanes)
+    const bool moves = held.n_small > 0;
+    if (moves) {
+        const Weights weights{held.move, nullptr, n_moved};
+        for (std::int64_t p = 0; p < n_panels; ++p) {
+            one_panel(held.small + (tile.panel + p) * held.n_small * kLanes, held.n_small, weights,
+                      [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes);
+        }
+    }
+    const auto to_proba = v.n_classes == 4 ? panel_to_proba<4> : panel_to_proba<0>;
+    for (std::int64_t m = 0; m < v.n_members; ++m) {
+        const bool softmax = m < v.n_softmax;
+        const std::int64_t given = softmax ? held.bent_classes : v.n_classes, row = (m - v.n_softmax) * v.n_classes;
+        for (std::int64_t p = 0; p < n_panels; ++p) {
+            const float* score = softmax ? held.bent + ((tile.panel + p) * held.bent_rows + m * given) * kLanes
+                                         : held.straight + ((tile.panel + p) * held.straight_rows + row) * kLanes;
+            to_proba(softmax, score, given, moves && !softmax ? moved + (p * n_moved + row) * kLanes : nullptr, v.n_classes,
+                     v.offset + m * v.n_classes, proba + p * kLanes);
+        }
+        for (std::int64_t i = tile.track; i < tile.track + tile.n_tracks; ++i) {
+            const std::int64_t from = v.start[i] > tile.row ? v.start[i] - tile.row : 0;
+            const std::int64_t until = v.start[i + 1] - tile.row < tile.windows ? v.start[i + 1] - tile.row : tile.windows;
+            double* sums = v.sums + (m * v.n_tracks + i) * v.n_classes;
+            for (std::int64_t c = 0; c < v.n_classes; ++c) sums[c] += sum_of(proba + c * kTile + from, until - from);
+        }
+    }
+}
+
+// ---- a listener's logistic weights ---------------------------------------------------------------------------------
+
+void products(const float* panels, std::int64_t n_lanes, std::int64_t n_features, const float* rows, std::int64_t n_rows,
+              float* out) noexcept {
+    const Weights weights{rows, nullptr, n_rows};
+    for (std::int64_t lane = 0; lane < n_lanes; lane += kLanes) {
+        one_panel(panels + lane * n_features, n_features, weights, [=](std::int64_t k) { return k * n_lanes; }, out + lane);
+    }
+}
+
+std::int64_t bound(const Bound& job) noexcept {
+    const std::int64_t size = job.n_models * job.n_weights;
+    float *ahead = job.work, *gradient = ahead + size, *step = gradient + size;
+    for (std::int64_t i = 0; i < size; ++i) ahead[i] = job.move[i];
+    double momentum = 1.0;
+    for (std::int64_t count = 0; count < job.max_steps; ++count) {
+        products(job.by_row, job.n_rows, job.n_weights, ahead, job.n_models, job.score);
+        for (std::int64_t k = 0; k < job.n_models; ++k) {
+            const std::int64_t at = k * job.n_rows;
+            for (std::int64_t n = 0; n < job.n_rows; n += kWide) {
+                const Wide x = load(job.score + at + n) + load(job.start + at + n);
+                const Wide p = reciprocal(1.0f + exponential(-x));
+                store(job.score + at + n, load(job.weight + n) * (p - load(job.target + at + n)));
+            }
+        }
+        products(job.by_weight, job.n_weights, job.n_rows, job.score, job.n_models, gradient);
+        for (std::int64_t k = 0; k < job.n_models; ++k) {
+            const std::int64_t at = k * job.n_weights;
+            for (std::int64_t f = 0; f < job.n_weights; f += kWide) {
+                store(gradient + at + f, load(gradient + at + f) + load(job.penalty + f) * load(ahead + at + f));
+            }
+        }
+        products(job.inverse, job.n_weights, job.n_weights, gradient, job.n_models, step);
+        const double before = momentum;
+        momentum = 0.5 * (1.0 + __builtin_sqrt(1.0 + 4.0 * momentum * momentum));
+        const Wide carry = all(static_cast<float>((before - 1.0) / momentum));
+        Wide largest = {};
+        for (std::int64_t i = 0; i < size; i += kWide) {
+            const Wide to = load(ahead + i) - load(step + i), change = to - load(job.move + i);
+            largest = larger(larger(change, -change), largest);
+            store(ahead + i, multiply_add(carry, change, to));
+            store(job.move + i, to);
+        }
+        float most = 0.0f;
+        for (int i = 0; i < kWide; ++i) most = largest[i] > most ? largest[i] : most;
+        if (most < job.tol) return count + 1;
+    }
+    return job.max_steps;
+}
+
+}  // namespace
+
+const Members DISSENSUS_MEMBERS = {lay_f32, lay_f64, scores, votes, bound};
+
+}  // namespace dissensus

@@ -1,0 +1,194 @@
+// Linear members against sums in long double: lengths 0..67, guards behind every output, every instruction set.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "dissensus/machine.hpp"
+#include "dissensus/members.hpp"
+
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            return 1;                                                            \
+        }                                                                        \
+    } while (0)
+
+namespace {
+
+using namespace dissensus;
+using Floats = std::vector<float>;
+
+std::uint32_t state = 1;
+float draw() {
+    state = state * 1664525u + 1013904223u;
+    return static_cast<float>(static_cast<double>(state) / 4294967296.0 * 2.0 - 1.0);
+}
+Floats drawn(std::int64_t n, float scale = 1.0f) {
+    Floats out(static_cast<std::size_t>(n));
+    for (auto& x : out) x = draw() * scale;
+    return out;
+}
+bool near(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance * (1.0 + std::abs(b)); }
+constexpr float kGuard = -7.0f;
+Floats guarded(std::int64_t n) { return Floats(static_cast<std::size_t>(n + 3), kGuard); }
+bool whole(const Floats& x) { return x[x.size() - 1] == kGuard && x[x.size() - 2] == kGuard && x[x.size() - 3] == kGuard; }
+
+template <class T>
+int laying(std::int64_t windows, std::int64_t F) {
+    std::vector<T> X(static_cast<std::size_t>(windows * F));
+    for (auto& x : X) x = static_cast<T>(draw() + 50.0f);
+    std::vector<double> mean(static_cast<std::size_t>(F)), inverse(mean.size());
+    for (std::int64_t f = 0; f < F; ++f) {
+        mean[static_cast<std::size_t>(f)] = 50.0 + 0.01 * static_cast<double>(f);
+        inverse[static_cast<std::size_t>(f)] = 1.0 + static_cast<double>(f);
+    }
+    const std::int64_t panels = (windows + kLanes - 1) / kLanes;
+    Floats out = guarded(panels * F * kLanes);
+    CHECK(lay_panels(X.data(), windows, F, mean.data(), inverse.data(), out.data()) == -1);
+    CHECK(whole(out));
+    for (std::int64_t t = 0; t < panels * kLanes; ++t) {
+        for (std::int64_t f = 0; f < F; ++f) {
+            const auto at = static_cast<std::size_t>(f);
+            const double wanted =
+                t < windows ? (static_cast<double>(X[static_cast<std::size_t>(t * F + f)]) - mean[at]) * inverse[at] : 0.0;
+            CHECK(near(out[static_cast<std::size_t>((t / kLanes * F + f) * kLanes + t % kLanes)], wanted, 1e-6));
+        }
+    }
+    if (windows > 3 && F > 0) {
+        X[static_cast<std::size_t>((windows - 1) * F)] = static_cast<T>(INFINITY);
+        X[static_cast<std::size_t>((windows - 2) * F + F - 1)] = static_cast<T>(NAN);
+        CHECK(lay_panels(X.data(), windows, F, mean.data(), inverse.data(), out.data()) == windows - 2);
+    }
+    return 0;
+}
+
+int scoring(std::int64_t F, std::int64_t K) {
+    const std::int64_t panels = 2, rows = K + 2;
+    const Floats x = drawn(panels * F * kLanes), a = drawn(K * F), b = drawn(K * F, 0.1f);
+    std::vector<std::int64_t> column(static_cast<std::size_t>(K));
+    for (std::int64_t k = 0; k < K; ++k) column[static_cast<std::size_t>(k)] = (k + 1) % rows;
+    for (const bool bent : {false, true}) {
+        Floats out = guarded(panels * rows * kLanes);
+        panel_scores(x.data(), panels, F, {a.data(), bent ? b.data() : nullptr, K}, column.data(), out.data(), rows);
+        CHECK(whole(out));
+        for (std::int64_t p = 0; p < panels; ++p) {
+            for (std::int64_t k = 0; k < K; ++k) {
+                for (std::int64_t t = 0; t < kLanes; ++t) {
+                    long double wanted = 0;
+                    for (std::int64_t f = 0; f < F; ++f) {
+                        const long double v = x[static_cast<std::size_t>((p * F + f) * kLanes + t)];
+                        const auto at = static_cast<std::size_t>(k * F + f);
+                        wanted += (a[at] + (bent ? b[at] * v : 0)) * v;
+                    }
+                    CHECK(near(out[static_cast<std::size_t>((p * rows + (k + 1) % rows) * kLanes + t)],
+                               static_cast<double>(wanted), 1e-5));
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+int voting(std::int64_t windows, std::int64_t C, std::int64_t skipped, float scale) {
+    const std::int64_t n_softmax = 2, n_sigmoid = 3, M = 5, r = 3, given = C - skipped;
+    const std::int64_t panels = (windows + kLanes - 1) / kLanes;
+    const Floats bent = drawn(panels * n_softmax * given * kLanes, scale), straight = drawn(panels * n_sigmoid * C * kLanes, scale);
+    const Floats small = drawn(panels * r * kLanes), move = drawn(n_sigmoid * C * r), offset = drawn(M * C);
+    const std::vector<std::int64_t> start{0, windows / 3, windows / 3 + 1 < windows ? windows / 3 + 1 : windows, windows};
+    std::vector<double> sums(static_cast<std::size_t>(M * 3 * C + 1), 0.0);
+    sums.back() = kGuard;
+    Floats scratch = guarded(votes_scratch(n_sigmoid, C));
+    const Held held{bent.data(), n_softmax * given, given, straight.data(), n_sigmoid * C, small.data(), r, move.data()};
+    add_votes({0, windows, 0, 3, 0}, held, {offset.data(), M, n_softmax, C, start.data(), 3, sums.data()}, scratch.data());
+    CHECK(whole(scratch));
+    CHECK(sums.back() == kGuard);
+    std::vector<double> wanted(sums.size() - 1, 0.0);
+    for (std::int64_t t = 0; t < windows; ++t) {
+        const std::int64_t p = t / kLanes, lane = t % kLanes;
+        const std::int64_t track = t < start[1] ? 0 : t < start[2] ? 1 : 2;
+        for (std::int64_t m = 0; m < M; ++m) {
+            std::vector<long double> proba(static_cast<std::size_t>(C));
+            long double top = -INFINITY, total = 0;
+            for (std::int64_t c = 0; c < C; ++c) {
+                long double s = offset[static_cast<std::size_t>(m * C + c)];
+                if (m < n_softmax) {
+                    if (c >= skipped) s += bent[static_cast<std::size_t>((p * n_softmax * given + m * given + c - skipped) * kLanes + lane)];
+                } else {
+                    const std::int64_t k = (m - n_softmax) * C + c;
+                    s += straight[static_cast<std::size_t>((p * n_sigmoid * C + k) * kLanes + lane)];
+                    for (std::int64_t i = 0; i < r; ++i) {
+                        s += move[static_cast<std::size_t>(k * r + i)] * small[static_cast<std::size_t>((p * r + i) * kLanes + lane)];
+                    }
+                }
+                proba[static_cast<std::size_t>(c)] = s;
+                top = s > top ? s : top;
+            }
+            for (auto& s : proba) total += s = m < n_softmax ? std::exp(s - top) : 1 / (1 + std::exp(-s));
+            for (std::int64_t c = 0; c < C; ++c) {
+                wanted[static_cast<std::size_t>((m * 3 + track) * C + c)] += static_cast<double>(proba[static_cast<std::size_t>(c)] / total);
+            }
+        }
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) CHECK(near(sums[i], wanted[i], 3e-6));
+    return 0;
+}
+
+int descending() {
+    const std::int64_t N = 64, F = 32, K = 7;
+    const Floats X = drawn(N * F), start = drawn(K * N), target = drawn(K * N, 0.5f);
+    Floats by_row(static_cast<std::size_t>(N * F)), truth = target, inverse(static_cast<std::size_t>(F * F), 0.0f);
+    for (auto& t : truth) t += 0.5f;
+    for (std::int64_t n = 0; n < N; ++n) {
+        for (std::int64_t f = 0; f < F; ++f) {
+            by_row[static_cast<std::size_t>((n / kLanes * F + f) * kLanes + n % kLanes)] = X[static_cast<std::size_t>(n * F + f)];
+        }
+    }
+    const Floats weight(static_cast<std::size_t>(N), 1.0f), penalty(static_cast<std::size_t>(F), 2.0f);
+    for (std::int64_t f = 0; f < F; ++f) inverse[static_cast<std::size_t>(f * F + f)] = 1.0f / 60.0f;  // below 1 / the largest curvature
+    Floats score = guarded(K * N), work = guarded(3 * K * F), move = guarded(K * F);
+    for (std::int64_t i = 0; i < K * F; ++i) move[static_cast<std::size_t>(i)] = 0.0f;
+    const auto steps = bound_descent({by_row.data(), X.data(), start.data(), truth.data(), weight.data(), inverse.data(),
+                                      penalty.data(), N, F, K, 2000, 1e-6f, score.data(), work.data(), move.data()});
+    CHECK(steps > 1 && steps < 2000);
+    CHECK(whole(score) && whole(work) && whole(move));
+    for (std::int64_t k = 0; k < K; ++k) {
+        for (std::int64_t f = 0; f < F; ++f) {
+            double gradient = 2.0 * move[static_cast<std::size_t>(k * F + f)];
+            for (std::int64_t n = 0; n < N; ++n) {
+                double s = start[static_cast<std::size_t>(k * N + n)];
+                for (std::int64_t g = 0; g < F; ++g) s += move[static_cast<std::size_t>(k * F + g)] * X[static_cast<std::size_t>(n * F + g)];
+                gradient += X[static_cast<std::size_t>(n * F + f)] * (1 / (1 + std::exp(-s)) - truth[static_cast<std::size_t>(k * N + n)]);
+            }
+            CHECK(std::abs(gradient) < 1e-3);
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main() {
+    for (const char* caps : {"baseline", "avx2", "avx512"}) {
+        setenv("DISSENSUS_CAPS", caps, 1);
+        dissensus::refresh_isa();
+        for (std::int64_t windows = 1; windows <= 67; ++windows) {
+            for (const std::int64_t F : {1, 5, 16, 33}) {
+                if (laying<float>(windows, F) || laying<double>(windows, F)) return 1;
+            }
+            for (const std::int64_t C : {2, 3, 4, 7}) {
+                for (const float scale : {1.0f, 60.0f}) {
+                    if (voting(windows, C, 0, scale) || voting(windows, C, 1, scale)) return 1;
+                }
+            }
+        }
+        for (std::int64_t F = 1; F <= 67; ++F) {
+            for (const std::int64_t K : {1, 2, 7, 13}) {
+                if (scoring(F, K)) return 1;
+            }
+        }
+        if (descending()) return 1;
+    }
+    return 0;
+}
