@@ -100,6 +100,92 @@ def test_inference(benchmark: Any, who: str, network: Any, chunks: np.ndarray, m
     np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
+OVERLAP_HOP = 112
+"""Frames from one chunk to the next: a multiple of 16, so that four poolings fall on the same places; they overlap by 51 %."""
+
+
+class _Front(torch.nn.Module):  # type: ignore[misc]
+    """The first layers, over a picture of any length."""
+
+    def __init__(self, network: Any, n_layers: int) -> None:
+        super().__init__()
+        self.network, self.n_layers = network, n_layers
+
+    def forward(self, log_mel: Any) -> Any:
+        x = self.network.spec_bn(log_mel)
+        for i in range(self.n_layers):
+            x = self.network.get_submodule(f"layer{i + 1}")(x)
+        return x
+
+
+class _Rest(torch.nn.Module):  # type: ignore[misc]
+    """The layers behind, for one chunk."""
+
+    def __init__(self, network: Any, n_layers: int) -> None:
+        super().__init__()
+        self.network, self.n_layers = network, n_layers
+
+    def forward(self, x: Any) -> Any:
+        for i in range(self.n_layers, 7):
+            x = self.network.get_submodule(f"layer{i + 1}")(x)
+        x = torch.relu(self.network.bn(self.network.dense1(torch.amax(x.squeeze(2), dim=-1))))
+        return torch.softmax(self.network.dense2(x), dim=1)
+
+
+def _session(module: Any, example: Any, axis: int, name: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    program = torch.onnx.export(
+        module.eval(), (example,), dynamo=True, opset_version=18, external_data=False, verbose=False, input_names=[name],
+        dynamic_shapes=({axis: torch.export.Dim("size", min=16)},),
+    )  # fmt: skip
+    content = program.model_proto.SerializeToString()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def shared_layers(network: Any, n_layers: int) -> Any:
+    """Probabilities of overlapping chunks of one long picture, whose first layers run once over the whole of it."""
+    width = 231 >> n_layers
+    step = OVERLAP_HOP >> n_layers
+    example = torch.zeros(1, 1, 128, 231 + 9 * OVERLAP_HOP)
+    front = _session(_Front(network, n_layers), example, 3, "log_mel")
+    with torch.inference_mode():
+        middle = _Front(network, n_layers)(example[..., :231]).expand(16, -1, -1, -1).contiguous()
+    rest = _session(_Rest(network, n_layers), middle, 0, "x")
+
+    def predict(log_mel: np.ndarray) -> np.ndarray:
+        (picture,) = front.run(None, {"log_mel": log_mel})
+        starts = range(0, picture.shape[3] - width + 1, step)
+        cut = np.concatenate([picture[..., at : at + width] for at in starts])
+        found: np.ndarray = rest.run(None, {"x": cut})[0]
+        return found
+
+    return predict
+
+
+@pytest.mark.parametrize(
+    "who", ["dissensus, every chunk by itself", "layers 1-2 shared", "layers 1-3 shared", "layers 1-4 shared"]
+)
+def test_overlapping_chunks(benchmark: Any, who: str, network: Any, models: dict[str, Path]) -> None:
+    n_chunks = 20
+    benchmark.group = f"short-chunk CNN, chunks overlap by half|{n_chunks} chunks of one track"
+    rng = np.random.default_rng(1)
+    frames = 231 + (n_chunks - 1) * OVERLAP_HOP
+    log_mel = (np.linspace(-10, -50, 128)[:, None] + 8 * rng.standard_normal((1, 1, 128, frames))).astype(np.float32)
+    alone = np.concatenate([log_mel[..., i * OVERLAP_HOP : i * OVERLAP_HOP + 231] for i in range(n_chunks)])
+    model = CnnModel.load(models["one"])
+    expected = model.predict(alone)[0][:, 0]
+    if who.startswith("dissensus"):
+        found = benchmark.pedantic(model.predict, args=(alone,), rounds=3, warmup_rounds=1)[0][:, 0]
+    else:
+        found = benchmark.pedantic(shared_layers(network, int(who[9])), args=(log_mel,), rounds=3, warmup_rounds=1)
+    print(f"\n{who}: largest difference of a probability {np.abs(found - expected).max():.4f} (random weights)")
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, atol=0.1)
+
+
 def test_tell_and_ask_with_heads(benchmark: Any) -> None:
     benchmark.group = "tell and next ask, five CNN heads|1000 tracks x 8 chunks x 512"
     rng = np.random.default_rng(0)
