@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ def test_from_an_evaluation_to_a_page(tmp_path: Path) -> None:
     assert made.exit_code == 0, made.output
     found = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert found.exit_code == 0, found.output
-    assert found.output.strip() == f"Report: {tmp_path / 'report.html'}"
+    assert found.output.splitlines()[-1] == f"Report: {tmp_path / 'report.html'}"
+    assert re.search(r"replay +committee +all +\d+% \[\d+, \d+\] +\d+% \(\d+%\)", found.output)
+    assert "Groups, replay (interval of the gain, committee): gains" in found.output
     page = (tmp_path / "report.html").read_text()
     assert "2 listeners of" in page
     assert "made up" in page

@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 
 #: Modules of this package; each has ``register(app)``, which adds its verb.
-VERBS = ("demo", "synth", "evaluate", "pretrain", "export", "listener", "extract", "agreement", "report")
+VERBS = ("demo", "synth", "evaluate", "compare", "pretrain", "export", "listener", "extract", "agreement", "report")
 
 DEBUG = {"on": False}
 

@@ -1,17 +1,28 @@
-"""``dissensus report``: one page of HTML about the results of an evaluation."""
+"""``dissensus report``: who was personalised, printed, and one page of HTML about the results of evaluations."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-_HELP = """Write one self-contained page of HTML about the results of `dissensus evaluate`.
+if TYPE_CHECKING:
+    from dissensus.datasets import Dataset
 
-It reads without the code: what was asked, what came out with intervals and with the null of permuted answers beside, whether
-it matters which tracks are asked about, who was personalised (by the published slope and by a criterion that a collapse cannot
-meet), every listener's curves, and what the results do not show. Needs matplotlib (`pip install dissensus[plot]`).
+_HELP = """Print who was personalised and write one self-contained page of HTML about the results of `dissensus evaluate`.
+
+Printed, for every update, member and strategy: the share of listeners by the published slope, the share who end above their
+start, the share who surely do, each with its interval and with the same share under permuted answers; then the groups of
+listeners by how well they personalise.
+
+The page reads without the code: in short, what was asked, what came out with intervals and with the null of permuted answers
+beside, whether it matters which tracks are asked about, who was personalised and for whom it helps, every listener's curves,
+and what the results do not show. Needs matplotlib (`pip install dissensus[plot]`).
+
+Further folders stand beside the first: results of a published protocol on the same listeners, or of another data set as a
+control. With `--data`, the folder of the first one's data set, the page also shows where on the plane of arousal and valence
+the queried tracks lie, and how far listeners agree, by group.
 
 Listeners are numbered: no id is written to the page.
 
@@ -20,6 +31,8 @@ Examples:
 - `dissensus report results/`
 
 - `dissensus report results/ --out page.html`
+
+- `dissensus report trompa/ soundtracks/ paper/ --data DIR --out page.html`
 """
 
 
@@ -29,10 +42,31 @@ def register(app: typer.Typer) -> None:
     @app.command("report", help=_HELP)
     def report(
         results: Annotated[
-            Path, typer.Argument(metavar="RESULTS", help="Folder that `dissensus evaluate --out` wrote.")
+            list[Path], typer.Argument(metavar="RESULTS...", help="Folders that `dissensus evaluate --out` wrote.")
         ],
-        out: Annotated[Path | None, typer.Option(help="HTML file; default: report.html in the folder.")] = None,
+        out: Annotated[Path | None, typer.Option(help="HTML file; default: report.html in the first folder.")] = None,
+        data: Annotated[Path | None, typer.Option(help="Folder of the first one's data set.")] = None,
     ) -> None:
+        from dissensus.evaluation.personalised_text import format_personalised, personalised_rows
         from dissensus.evaluation.report import write_results_report
+        from dissensus.evaluation.results import read_results
 
-        typer.echo(f"Report: {write_results_report(results, out)}")
+        several = [read_results(folder) for folder in results]
+        dataset = None if data is None else _load(several[0].dataset, data)
+        for one in several:
+            typer.echo(format_personalised(one, personalised_rows(one)) + "\n")
+        typer.echo(f"Report: {write_results_report(results, out, dataset=dataset)}")
+
+
+def _load(name: str, data: Path) -> Dataset:
+    from dissensus.datasets import amg1608, soundtracks, trompa
+    from dissensus.errors import ParameterError
+
+    kind, _, snapshot = name.partition(" ")
+    if kind == "trompa":
+        return trompa.load(data, snapshot)
+    if kind == "soundtracks":
+        return soundtracks.load(data)
+    if kind == "amg1608":
+        return amg1608.load(data, features=True)
+    raise ParameterError(f"--data: results of {name} have no folder to load; it is for trompa, soundtracks and amg1608")

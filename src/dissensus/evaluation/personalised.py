@@ -249,7 +249,7 @@ def _cells(curves: Curves, *, overall: bool) -> list[dict[str, str]]:
     return [
         {"update": update, "member": member, "strategy": strategy}
         for (update, member), names in strategies.items()
-        for strategy in ([*names, ALL] if overall and len(names) > 1 else names)
+        for strategy in ([*names, ALL] if overall else names)
     ]
 
 
@@ -304,7 +304,13 @@ RULES: Final = ("interval", "published")
 
 
 def listener_groups(
-    table: Any, *, update: str, rule: str = "interval", test_share: float = 0.15, score: str = "f1_weighted"
+    table: Any,
+    *,
+    update: str,
+    rule: str = "interval",
+    member: str | None = None,
+    test_share: float = 0.15,
+    score: str = "f1_weighted",
 ) -> dict[str, str]:
     """Groups of listeners by how well they personalise.
 
@@ -318,6 +324,8 @@ def listener_groups(
         by the number of slopes that do not fall over members and strategies, ``high`` more than a standard deviation above
         the mean, ``low`` more than one below, ``medium`` strictly between; ``boundary`` are those exactly on an edge, whom
         the published grouping lost.
+    member : str, optional
+        Look at this one only; default: all.
     test_share, score
         As in :func:`effective_personalisation`.
 
@@ -329,13 +337,13 @@ def listener_groups(
     if rule not in RULES:
         raise ParameterError(f"rule={rule!r}: must be 'interval' or 'published'")
     if rule == "interval":
-        gains = listener_gains(table, update=update, test_share=test_share, score=score)
+        gains = listener_gains(table, update=update, member=member, test_share=test_share, score=score)
         return {
             who: "gains" if low > 0 else "loses" if high < 0 else "undecided" for who, (_, low, high) in gains.items()
         }
     curves = curves_of(as_columns(table), score)
     slope = slopes(curves, with_start=False)
-    at = curves.pick(update=update)
+    at = curves.pick(update=update) if member is None else curves.pick(update=update, member=member)
     if not len(at):
         raise ParameterError(f"no curve of update {update!r}")
     count: dict[str, int] = {}

@@ -13,7 +13,7 @@ from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.scores import SCORES
 from dissensus.evaluation.table import COMMITTEE, Columns, Curves, curves_of, slopes
 
-__all__ = ["format_summary", "summarise"]
+__all__ = ["align", "format_summary", "interval_text", "summarise", "words"]
 
 
 def _in_order(found: NDArray[Any], order: Sequence[str]) -> list[str]:
@@ -103,12 +103,14 @@ def _interval(values: NDArray[np.float64]) -> dict[str, float]:
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
-def _text(interval: dict[str, float], *, signed: bool = True) -> str:
+def interval_text(interval: dict[str, float], *, signed: bool = True) -> str:
+    """Mean and ends of an interval, three decimals."""
     form = "+.3f" if signed else ".3f"
     return f"{interval['mean']:{form}} [{interval['low']:{form}}, {interval['high']:{form}}]"
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines of text, columns below each other."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -128,24 +130,28 @@ def format_summary(summary: dict[str, Any]) -> str:
             f"{row['start']['mean']:.3f}",
             f"{row['end']['mean']:.3f}",
         ]
-        cells += [_text(row["gain"]), _text(row["aulc"], signed=False), f"{row['share_above_start']:.0%}"]
+        cells += [
+            interval_text(row["gain"]),
+            interval_text(row["aulc"], signed=False),
+            f"{row['share_above_start']:.0%}",
+        ]
         if is_paper:  # what the published criterion would call personalised
             cells.append(f"{row['share_slope_not_negative']:.0%}")
         if has_null:
-            cells += [_text(row["null_gain"]), f"{row['null_share_above_start']:.0%}"]
+            cells += [interval_text(row["null_gain"]), f"{row['null_share_above_start']:.0%}"]
         table.append(cells)
     title = (
         f"Weighted F1, {summary['n_listeners']} listeners, {summary['n_repeats']} split(s) each, protocol "
         f"{summary['protocol']['name']} ({summary['label']}); 95 % bootstrap intervals over listeners"
     )
-    lines = [title, "", *_align(table)]
+    lines = [title, "", *align(table)]
     if summary["comparisons"]:
         paired = [["update", "member", "a - b", "AULC difference", "p (Wilcoxon)", "p (Holm)", "a above b"]]
         for c in summary["comparisons"]:
             d = c["difference"]
             tests = (f"{c['p_wilcoxon']:.3f}", f"{c['p_holm']:.3f}", f"{c['share_above']:.0%}")
-            paired.append([c["update"], c["member"], f"{c['a']} - {c['b']}", _text(d), *tests])
-        lines += ["", "Strategies paired by listener, area under the learning curve", "", *_align(paired)]
+            paired.append([c["update"], c["member"], f"{c['a']} - {c['b']}", interval_text(d), *tests])
+        lines += ["", "Strategies paired by listener, area under the learning curve", "", *align(paired)]
     return "\n".join([*lines, "", *words(summary)])
 
 
