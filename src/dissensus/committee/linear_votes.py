@@ -98,7 +98,8 @@ def stack_members(
 
 def _rows(parts: list[NDArray[np.float64]], n_features: int) -> NDArray[np.float32]:
     """Rows on top of each other."""
-    return np.concatenate(parts, dtype=np.float32) if parts else np.zeros((0, n_features), dtype=np.float32)
+    rows = np.concatenate(parts, dtype=np.float32) if parts else np.zeros((0, n_features), dtype=np.float32)
+    return np.ascontiguousarray(rows)  # transposed parts would give transposed rows
 
 
 def tile_tracks(start: NDArray[np.int64]) -> NDArray[np.int64]:
