@@ -156,7 +156,7 @@ std::int64_t bound_descent(In<float, 3> by_row, In<float, 3> by_weight, In<float
                 size(inverse, 0) * kLanes == F && size(inverse, 1) == F && size(inverse, 2) == kLanes,
             "panels do not fit rows and weights");
     require(size(start, 0) == K && size(start, 1) == N && size(target, 0) == K && size(target, 1) == N &&
-                size(score, 0) >= 1 && size(score, 1) == K && size(score, 2) == N && size(work, 0) == 3 && size(work, 1) == K &&
+                size(score, 0) >= 1 && size(score, 1) == K && size(score, 2) == N && size(work, 0) == 4 && size(work, 1) == K &&
                 size(work, 2) == F && size(penalty, 0) == F,
             "arrays do not fit models, rows and weights");
     const dissensus::Bound job{by_row.data(), by_weight.data(), start.data(),  target.data(), weight.data(),

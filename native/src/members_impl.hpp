@@ -449,9 +449,9 @@ void products(const float* panels, std::int64_t n_lanes, std::int64_t n_features
 
 std::int64_t bound(const Bound& job) noexcept {
     const std::int64_t size = job.n_models * job.n_weights;
-    float *ahead = job.work, *gradient = ahead + size, *step = gradient + size;
+    float *ahead = job.work, *gradient = ahead + size, *step = gradient + size, *momentum = step + size;
     for (std::int64_t i = 0; i < size; ++i) ahead[i] = job.move[i];
-    double momentum = 1.0;
+    for (std::int64_t k = 0; k < job.n_models; ++k) momentum[k] = 1.0f;
     for (std::int64_t count = 0; count < job.max_steps; ++count) {
         products(job.by_row, job.n_rows, job.n_weights, ahead, job.n_models, job.score);
         for (std::int64_t k = 0; k < job.n_models; ++k) {
@@ -470,15 +470,25 @@ std::int64_t bound(const Bound& job) noexcept {
             }
         }
         products(job.inverse, job.n_weights, job.n_weights, gradient, job.n_models, step);
-        const double before = momentum;
-        momentum = 0.5 * (1.0 + __builtin_sqrt(1.0 + 4.0 * momentum * momentum));
-        const Wide carry = all(static_cast<float>((before - 1.0) / momentum));
         Wide largest = {};
-        for (std::int64_t i = 0; i < size; i += kWide) {
-            const Wide to = load(ahead + i) - load(step + i), change = to - load(job.move + i);
-            largest = larger(larger(change, -change), largest);
-            store(ahead + i, multiply_add(carry, change, to));
-            store(job.move + i, to);
+        for (std::int64_t k = 0; k < job.n_models; ++k) {
+            float *from = ahead + k * job.n_weights, *move = job.move + k * job.n_weights;
+            const float* down = step + k * job.n_weights;
+            Wide uphill = {};
+            for (std::int64_t f = 0; f < job.n_weights; f += kWide) {
+                uphill = multiply_add(load(down + f), load(from + f) - load(down + f) - load(move + f), uphill);
+            }
+            float sum = 0.0f;
+            for (int i = 0; i < kWide; ++i) sum += uphill[i];
+            const float before = momentum[k];
+            momentum[k] = sum > 0.0f ? 1.0f : 0.5f * (1.0f + __builtin_sqrtf(1.0f + 4.0f * before * before));
+            const Wide carry = all(sum > 0.0f ? 0.0f : (before - 1.0f) / momentum[k]);
+            for (std::int64_t f = 0; f < job.n_weights; f += kWide) {
+                const Wide to = load(from + f) - load(down + f), change = to - load(move + f);
+                largest = larger(larger(change, -change), largest);
+                store(from + f, multiply_add(carry, change, to));
+                store(move + f, to);
+            }
         }
         float most = 0.0f;
         for (int i = 0; i < kWide; ++i) most = largest[i] > most ? largest[i] : most;

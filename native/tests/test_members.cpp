@@ -147,7 +147,7 @@ int descending() {
     }
     const Floats weight(static_cast<std::size_t>(N), 1.0f), penalty(static_cast<std::size_t>(F), 2.0f);
     for (std::int64_t f = 0; f < F; ++f) inverse[static_cast<std::size_t>(f * F + f)] = 1.0f / 60.0f;  // below 1 / the largest curvature
-    Floats score = guarded(K * N), work = guarded(3 * K * F), move = guarded(K * F);
+    Floats score = guarded(K * N), work = guarded(4 * K * F), move = guarded(K * F);
     for (std::int64_t i = 0; i < K * F; ++i) move[static_cast<std::size_t>(i)] = 0.0f;
     const auto steps = bound_descent({by_row.data(), X.data(), start.data(), truth.data(), weight.data(), inverse.data(),
                                       penalty.data(), N, F, K, 2000, 1e-6f, score.data(), work.data(), move.data()});

@@ -20,6 +20,7 @@ from dissensus.committee.linear_votes import (
     TILE,
     Stack,
     add_votes,
+    common_weights,
     count_panels,
     scratch,
     stack_members,
@@ -185,7 +186,7 @@ def linear_stack(n_classes: int, n_features: int, *, skip: bool) -> Stack:
     for _ in range(3):
         y = rng.integers(n_classes, size=len(X))
         members += [GaussianNaiveBayes().fit_classes(X, y, classes), LogisticSGD(max_iter=5).fit_classes(X, y, classes)]
-    return stack_members(members, [None] * 6, base=None if skip else members)
+    return stack_members(members, [None] * 6, common=None if skip else common_weights(members))
 
 
 def others(kernel: str) -> list[str]:
@@ -399,7 +400,7 @@ def check_descent(n_rows: int, n_models: int) -> None:
     moves: dict[str, np.ndarray] = {}
     for backend in available("bound_descent"):
         move = np.zeros((n_models, 32), dtype=np.float32)
-        score, work = np.empty((3, n_models, n_rows), np.float32), np.empty((3, n_models, 32), np.float32)
+        score, work = np.empty((3, n_models, n_rows), np.float32), np.empty((4, n_models, 32), np.float32)
         steps = resolve("bound_descent", backend)(
             by_row, X[None], start, target, weight, inverse[None], penalty, 200, 1e-6, score, work, move
         )

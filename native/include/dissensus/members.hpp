@@ -80,7 +80,7 @@ struct Bound {
     std::int64_t max_steps;
     float tol;
     float* score;            ///< (n_models, n_rows) scratch
-    float* work;             ///< (3, n_models, n_weights) scratch
+    float* work;             ///< (4, n_models, n_weights) scratch
     float* move;             ///< (n_models, n_weights) zero at first, then the result
 };
 std::int64_t bound_descent(const Bound& job) noexcept;

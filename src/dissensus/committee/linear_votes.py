@@ -51,20 +51,24 @@ def is_linear(member: Any) -> bool:
 
 
 def stack_members(
-    members: Sequence[Any], columns: Sequence[NDArray[np.int64] | None], *, base: Sequence[Any] | None = None
+    members: Sequence[Any],
+    columns: Sequence[NDArray[np.int64] | None],
+    *,
+    common: Sequence[NDArray[np.float64] | None] | None = None,
 ) -> Stack:
     """Stack the linear members of a committee.
 
-    A softmax does not see what is common to its classes. Without ``base`` each naive Bayes member is stacked less its first
-    class, which saves a row; with ``base`` (the members it was personalised from) less the mean of the base member's classes,
-    so that a class that learnt nothing keeps its row.
+    A softmax does not see what is common to its classes. Without ``common`` each naive Bayes member is stacked less its first
+    class, which saves a row; with it, less that, so that a class that learnt nothing keeps its row.
 
     Parameters
     ----------
-    members, base : sequence
-        Members, and those that they were personalised from.
+    members : sequence
+        Members.
     columns : sequence
         Per member, where the committee's classes are in its own.
+    common : sequence, optional
+        From :func:`common_weights` of the members that these were personalised from.
     """
     softmax = [i for i, member in enumerate(members) if type(member) in (GaussianNaiveBayes, CnnHead)]
     sigmoid = [i for i, member in enumerate(members) if type(member) is LogisticSGD]
@@ -72,13 +76,10 @@ def stack_members(
     for i in softmax:
         order = slice(None) if columns[i] is None else columns[i]
         quadratic, linear, constant = (part.T[order] for part in members[i].linear_form())
-        if base is None:
-            common, skip = (quadratic[:1], linear[:1]), 1
-        else:
-            usual = [part.T for part in base[i].linear_form()]
-            common, skip = (usual[0].mean(axis=0), usual[1].mean(axis=0)), 0
-        bend.append((quadratic - common[0])[skip:])
-        bent.append((linear - common[1])[skip:])
+        shared, skip = ((quadratic[0], linear[0]), 1) if common is None else (common[i], 0)
+        assert shared is not None
+        bend.append((quadratic - shared[0])[skip:])
+        bent.append((linear - shared[1])[skip:])
         finite = constant[np.isfinite(constant)]
         offset.append(constant - (finite.max() if len(finite) else 0.0))
     for i in sigmoid:
@@ -94,6 +95,16 @@ def stack_members(
         _rows(bend, n_features),
         _rows(straight, n_features),
     )
+
+
+def common_weights(members: Sequence[Any]) -> list[NDArray[np.float64] | None]:
+    """Mean over the classes of the quadratic and linear weights ``(2, n_features)`` of each softmax member, else None."""
+    return [
+        np.stack([part.mean(axis=1) for part in member.linear_form()[:2]])
+        if type(member) in (GaussianNaiveBayes, CnnHead)
+        else None
+        for member in members
+    ]
 
 
 def _rows(parts: list[NDArray[np.float64]], n_features: int) -> NDArray[np.float32]:

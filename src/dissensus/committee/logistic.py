@@ -234,8 +234,8 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         rows, share = X.astype(np.float64), weight
         if rehearsal is not None:
             anchor, axes = float(first.anchor), principal_axes(rehearsal, first.rank)
-            known = rehearsal.X @ coef.T + intercept
-            start, target = np.concatenate([known, start]), np.concatenate([expit(known), target])
+            known, held = _known(rehearsal, members, coef, intercept)
+            start, target = np.concatenate([known, start]), np.concatenate([held, target])
             rows = np.concatenate([rehearsal.kept["rows", first.rank], rows @ axes])
             share = np.concatenate([rehearsal.weight(n_classes, n0), share])
         move = _descend(np.column_stack([rows, np.ones(len(rows))]), start, target, share, anchor)
@@ -280,6 +280,18 @@ def principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
     return held
 
 
+def _known(
+    rehearsal: Rehearsal, members: Sequence[LogisticSGD], coef: NDArray[np.float64], intercept: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What the members say of the rehearsal windows, as log odds and as odds; the same members are asked once."""
+    source = [part for member in members for part in (member.coef_, member.intercept_)]
+    kept = rehearsal.kept.get("known")
+    if kept is None or len(kept[0]) != len(source) or any(a is not b for a, b in zip(kept[0], source, strict=True)):
+        known = rehearsal.X @ coef.T + intercept
+        kept = rehearsal.kept["known"] = (source, known, expit(known))
+    return kept[1], kept[2]
+
+
 def _descend(
     rows: NDArray[np.float64],
     start: NDArray[np.float64],
@@ -296,7 +308,7 @@ def _descend(
     resolve("bound_descent")(
         _panels(X.T), _panels(X), _padded(start.T, k, n), _padded(target.T, k, n), _padded(share[None], 1, n)[0],
         _panels(_padded(inverse, f, f)), _padded(penalty[None], 1, f)[0], 100, 1e-5,
-        np.empty((3, k, n), dtype=np.float32), np.empty((3, k, f), dtype=np.float32), move,
+        np.empty((3, k, n), dtype=np.float32), np.empty((4, k, f), dtype=np.float32), move,
     )  # fmt: skip
     return move[:, :n_weights].T.astype(np.float64)
 

@@ -37,9 +37,13 @@ class Rehearsal:
 
     def weight(self, n_classes: int, total: float) -> NDArray[np.float64]:
         """Weight per window: ``total`` in all, the same for every class that is present."""
-        count = np.bincount(self.y, minlength=n_classes)
-        present = max(int((count > 0).sum()), 1)
-        return total / present / np.maximum(count, 1)[self.y]
+        if ("weight", n_classes) not in self.kept:
+            count = np.bincount(self.y, minlength=n_classes)
+            present = max(int((count > 0).sum()), 1)
+            self.kept["weight", n_classes] = present, np.maximum(count, 1)[self.y]
+        present, sharers = self.kept["weight", n_classes]
+        result: NDArray[np.float64] = total / present / sharers
+        return result
 
 
 def draw_rehearsal(

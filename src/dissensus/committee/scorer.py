@@ -21,7 +21,16 @@ from dissensus._validate import as_float
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.boosted import BoostedTrees
 from dissensus.committee.committee import Committee
-from dissensus.committee.linear_votes import LANES, Stack, count_panels, is_linear, scratch, stack_members, tile_tracks
+from dissensus.committee.linear_votes import (
+    LANES,
+    Stack,
+    common_weights,
+    count_panels,
+    is_linear,
+    scratch,
+    stack_members,
+    tile_tracks,
+)
 from dissensus.committee.logistic import principal_axes
 from dissensus.committee.scaler import refuse_window
 from dissensus.errors import ParameterError
@@ -107,7 +116,8 @@ class TrackScorer:
     def _prepare_linear(self) -> None:
         """Scores of the base's linear members, and the windows in the listener's space."""
         base = self._base
-        self._usual = usual = self._stack(base)
+        self._common = common_weights(base.members)
+        usual = self._stack(base)
         width = base.n_features_in_
         self._axes = np.zeros((width, 0))
         if base.rehearsal is not None and len(usual.straight):
@@ -124,7 +134,7 @@ class TrackScorer:
         self._renew(usual)
 
     def _stack(self, committee: Committee) -> Stack:
-        return stack_members(committee.members, committee.member_columns, base=committee.base.members)
+        return stack_members(committee.members, committee.member_columns, common=self._common)
 
     def _hold(
         self,

@@ -91,17 +91,18 @@ def bound_descent(by_row, by_weight, start, target, weight, inverse, penalty, ma
     The loss is sum_n weight_n (log(1 + exp(s)) - target s) + penalty/2 move², s = start + X move, for every model k by
     itself. X (N,F) comes twice, by_row f4 (N/32,F,32) with 32 rows side by side and by_weight f4 (F/32,N,32) with 32
     weights; start and target f4 (K,N), weight f4 (N,), inverse f4 (F/32,F,32) of a symmetric matrix that bounds the
-    curvature, penalty f4 (F,), score f4 (3,K,N) and work f4 (3,K,F) scratch, move f4 (K,F) zero at first and the result at
-    last. N and F are multiples of 32.
+    curvature, penalty f4 (F,), score f4 (3,K,N) and work f4 (4,K,F) scratch, move f4 (K,F) zero at first and the result at
+    last. N and F are multiples of 32. A model whose momentum carries it uphill begins anew without (O'Donoghue and Candès,
+    "Adaptive restart for accelerated gradient schemes", 2015).
     """
     n_models, n_rows = start.shape
     n_features = move.shape[1]
-    ahead, gradient, step = work[0], work[1], work[2]
+    ahead, gradient, step, momentum = work[0], work[1], work[2], work[3]
     proba, power = score[1], score[2].view(np.int32).reshape(n_models * n_rows)
     for k in range(n_models):
         for f in range(n_features):
             ahead[k, f] = move[k, f]
-    momentum = 1.0
+        momentum[k, 0] = np.float32(1.0)
     for count in range(max_steps):
         _products(by_row, ahead, score[0])
         for k in range(n_models):
@@ -116,11 +117,17 @@ def bound_descent(by_row, by_weight, start, target, weight, inverse, penalty, ma
             for f in range(n_features):
                 gradient[k, f] += penalty[f] * ahead[k, f]
         _products(inverse, gradient, step)
-        before = momentum
-        momentum = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum * momentum))
-        carry = np.float32((before - 1.0) / momentum)
         largest = np.float32(0.0)
         for k in range(n_models):
+            uphill = np.float32(0.0)
+            for f in range(n_features):
+                uphill += step[k, f] * (ahead[k, f] - step[k, f] - move[k, f])
+            before = momentum[k, 0]
+            carry = np.float32(0.0)
+            momentum[k, 0] = np.float32(1.0)
+            if uphill <= np.float32(0.0):
+                momentum[k, 0] = np.float32(0.5 * (1.0 + math.sqrt(1.0 + 4.0 * before * before)))
+                carry = (before - np.float32(1.0)) / momentum[k, 0]
             for f in range(n_features):
                 to = ahead[k, f] - step[k, f]
                 change = to - move[k, f]

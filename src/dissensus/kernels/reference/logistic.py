@@ -61,14 +61,17 @@ def bound_descent(
     bound = inverse.astype(np.float64).transpose(1, 0, 2).reshape(len(penalty), -1)
     begun = start.astype(np.float64)
     at = ahead = move.astype(np.float64)
-    momentum, steps = 1.0, 0
+    momentum, steps = np.ones(len(move)), 0
     while steps < max_steps:
         steps += 1
         error = weight * (1.0 / (1.0 + np.exp(-(begun + ahead @ rows.T))) - target)
-        to = ahead - (error @ rows + penalty * ahead) @ bound
-        before, momentum = momentum, 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
+        step = (error @ rows + penalty * ahead) @ bound
+        to = ahead - step
         change = to - at
-        ahead, at = to + (before - 1.0) / momentum * change, to
+        uphill = (step * change).sum(axis=1) > 0
+        before, momentum = momentum, np.where(uphill, 1.0, 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)))
+        carry = np.where(uphill, 0.0, (before - 1.0) / momentum)
+        ahead, at = to + carry[:, None] * change, to
         if np.abs(change).max() < tol:
             break
     move[:] = at
