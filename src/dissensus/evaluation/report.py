@@ -104,7 +104,7 @@ def write_results_report(
     whom, whom_said = sections.for_whom(results, dataset)
     published, faults_said = sections.paper_beside(results, papers)
     short = in_short(results, rows, whom_said, human_sentence(tests, is_paper=results.is_paper))
-    short += [("As published?", text) for text in faults_said[:1]]
+    short += [("And with the published protocol?", text) for text in faults_said[:1]]
     short += [("And elsewhere?", control_sentence(other)) for other in control]
     plane, agreed = ("", "") if dataset is None else (f(results, dataset) for f in (ratings.plane, ratings.agreement))
     faults = "".join(f"<li>{escape(fault)}</li>" for fault in results.summary["faults"])

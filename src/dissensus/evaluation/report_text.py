@@ -79,6 +79,14 @@ def _sign(interval: dict[str, float]) -> int:
 _MOVES: Final = {1: "is surely better", 0: "is not surely better or worse", -1: "is surely worse"}
 
 
+def _worth(gain: int, over_null: int) -> str:
+    if over_null == 0:
+        return "That the true answers are worth more than that is not sure"
+    if over_null < 0:
+        return "The true answers are worth less than that"
+    return "The listener's true answers " + ("do surely less harm" if gain < 0 else "are surely worth more than that")
+
+
 def gain_sentences(results: Results) -> list[str]:
     """Gain of the headline member for each update, beside the null."""
     member, said = headline_member(results), []
@@ -92,11 +100,7 @@ def gain_sentences(results: Results) -> list[str]:
             f"weighted F1 {row['start']['mean']:.3f} to {row['end']['mean']:.3f} ({interval_text(row['gain'])})."
         )
         if row.get("gain_over_null"):
-            verdict = {
-                1: "The listener's true answers are surely worth more than that",
-                0: "That the true answers are worth more than that is not sure",
-                -1: "The true answers are worth less than that",
-            }[_sign(row["gain_over_null"])]
+            verdict = _worth(_sign(row["gain"]), _sign(row["gain_over_null"]))
             text += (
                 f" The same answers shuffled among the tracks, which is no taste, move it by {interval_text(row['null_gain'])}. "
                 f"{verdict} (true less shuffled, same splits: {interval_text(row['gain_over_null'])})."
@@ -113,7 +117,7 @@ def who_sentence(results: Results, rows: Sequence[EffectivePersonalisation]) -> 
         return ""
     counts = group_counts(results, update)["interval"]
     text = (
-        f"Who gains: by {update} ({member}) {row.above_start} of {row.n_listeners} listeners end above their own start; "
+        f"By {update} ({member}) {row.above_start} of {row.n_listeners} listeners end above their own start; "
         f"surely so {counts['gains']}, surely below {counts['loses']}, undecided {counts['undecided']}"
     )
     if results.summary["n_repeats"] == 1:
@@ -135,13 +139,13 @@ def whom_sentence(thirds: Sequence[Third], what: str, member: str, update: str) 
     """Where the gain is, by thirds of listeners."""
     low, high = thirds[0], thirds[-1]
     verdict = {
-        1: f"It helps those with a low {what}",
-        0: f"Whether it helps those with a low or a high {what} is not settled",
-        -1: f"It helps those with a high {what}",
+        1: f"it helps listeners with a low {what}",
+        0: f"whether it helps listeners with a low or a high {what} is not settled",
+        -1: f"it helps listeners with a high {what}",
     }[settled(thirds)]
     return (
-        f"For whom ({member}, {update}): {verdict}. The lowest third ({low.by:.2f}) gains {low.gain}, the highest "
-        f"({high.by:.2f}) {high.gain}."
+        f"By {update} ({member}) {verdict}: the lowest third ({low.by:.2f}) gains {low.gain}, the highest ({high.by:.2f}) "
+        f"{high.gain}."
     )
 
 
