@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 from dissensus.cli import main as cli
+from dissensus.committee import shipped_cnn
 from dissensus.errors import ParameterError
 from dissensus.evaluation.scores import track_scores
 from dissensus.evaluation.showcase import TEST_SHARE, Showcase, ShowcaseSettings, run_showcase
 from dissensus.evaluation.showcase_report import LIMITS, write_report
 from dissensus.evaluation.splits import Splits
+from dissensus.features import IS13_NAMES
 
 SMALL = ShowcaseSettings(n_listeners=3, rounds=2, queries=4, n_clips=60, duration_s=2.0, seed=3)
 
@@ -28,6 +31,7 @@ def test_the_result_does_not_depend_on_the_threads(result: Showcase) -> None:
     again = run_showcase(SMALL, n_threads=3)
     for arm in result.f1:
         np.testing.assert_array_equal(result.f1[arm], again.f1[arm])
+        np.testing.assert_array_equal(result.cnn_f1[arm], again.cnn_f1[arm])
     assert result.asked == again.asked
     np.testing.assert_array_equal(result.crowd, again.crowd)
 
@@ -37,6 +41,25 @@ def test_strategies_start_from_the_same_score_on_the_same_tracks(result: Showcas
     np.testing.assert_array_equal(result.f1["mc"][:, 0], result.f1["rand"][:, 0])
     assert result.f1["mc"].shape == (3, 3)
     assert result.n_labels.tolist() == [0, 4, 8]
+
+
+def test_both_committees_read_the_same_clips_and_start_from_the_same_ones(result: Showcase) -> None:
+    classic, cnn = result.teams["classic"], result.teams["cnn"]
+    assert classic.pool.track_ids.tolist() == cnn.pool.track_ids.tolist() == result.data.pool.track_ids.tolist()
+    assert classic.pool.feature_names == IS13_NAMES
+    assert classic.committee.member_kinds == ("gnb",) * 3 + ("sgd",) * 3 + ("xgb",) * 3
+    assert cnn.committee.member_kinds == ("cnn",) * 5
+    assert cnn.committee.fingerprint == cnn.pool.fingerprint is not None
+    np.testing.assert_array_equal(result.cnn_f1["mc"][:, 0], result.cnn_f1["rand"][:, 0])
+    spans = result.intervals()
+    difference = result.cnn_f1["mc"][:, -1] - result.f1["mc"][:, -1]
+    assert spans["cnn end - end"].mean == pytest.approx(difference.mean())
+
+
+def test_the_seed_of_the_cnns_training_is_refused() -> None:
+    seed = shipped_cnn().metadata["training"]["seed"]
+    with pytest.raises(ParameterError, match="the CNN was trained on"):
+        run_showcase(replace(SMALL, seed=seed))
 
 
 def test_held_out_and_pre_training_tracks_are_never_asked(result: Showcase) -> None:

@@ -151,3 +151,12 @@ def test_trompa_is_read_and_evaluated(research_data: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert found.exit_code == 0, found.output
     assert "2 listeners" in found.output
+
+
+def test_heads_without_embeddings_are_told_where_to_get_some(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["evaluate", "trompa", "--data", str(tmp_path), "--members", "gnb,cnn"]) != 0
+    message = capsys.readouterr().err
+    assert "trompa comes with other features" in message
+    assert "embed_clips" in message

@@ -34,6 +34,38 @@ def test_training_then_export_gives_a_model_that_runs(tmp_path: Path) -> None:
     assert model.embedding_size == 8
 
 
+@pytest.mark.slow
+def test_a_shared_trunk_becomes_one_committee_graph(tmp_path: Path) -> None:
+    sizes = [
+        "--width",
+        "2",
+        "--epochs",
+        "2",
+        "--adam-epochs",
+        "1",
+        "--folds",
+        "3",
+        "--batch-size",
+        "8",
+        "--threads",
+        "1",
+    ]
+    argv = ["pretrain", "cnn", "--synthetic", "40", "--shared-trunk", *sizes, "--seed", "3", "-o", str(tmp_path)]
+    done = RUN.invoke(app, argv, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "its heads together" in done.output
+    assert "logistic regression on IS13" in done.output
+    assert "on clips no part has heard" in done.output
+    target = tmp_path / "cnn.onnx"
+    argv = ["export", str(tmp_path), "-o", str(target), "--licence", "Apache-2.0"]
+    assert RUN.invoke(app, argv, catch_exceptions=False).exit_code == 0
+    model = CnnModel.load(target)
+    assert model.n_members == 3
+    training = model.metadata["training"]
+    assert (training["seed"], training["shared_trunk"]) == (3, True)
+    assert training["train_songs"] + training["validation_songs"] == 32
+
+
 def test_mistakes_name_the_thing_and_the_fix(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="either --audio"):
         RUN.invoke(app, ["pretrain", "cnn", "-o", str(tmp_path)], catch_exceptions=False)

@@ -42,6 +42,7 @@ def test_two_members_share_a_trunk_and_equal_torch(members: list[ShortChunkCNN],
     assert (model.n_members, model.classes, model.embedding_size) == (2, ("Q1", "Q2", "Q3", "Q4"), 12)
     assert model.metadata["parity_max_abs"] <= 1e-4
     assert model.metadata["licence"] == "Apache-2.0"
+    assert b"short_chunk.py" not in path.read_bytes()  # nothing of the sources it was made by
     signal = torch.randn(5, CHUNK_SAMPLES) * 0.1
     with torch.no_grad():
         log_mel = LogMelFrontEnd()(signal)

@@ -20,7 +20,7 @@ from dissensus.committee.training.fit import (  # noqa: E402
     train_committee,
     train_member,
 )
-from dissensus.committee.training.heads import with_heads  # noqa: E402
+from dissensus.committee.training.heads import train_shared_trunk, with_heads  # noqa: E402
 from dissensus.committee.training.short_chunk import (  # noqa: E402
     CHUNK_SAMPLES,
     LogMelFrontEnd,
@@ -237,3 +237,28 @@ def test_heads_of_folds_share_the_trunk_and_learn(clips: ClipSet) -> None:
     assert (heard == truth).mean() >= 0.9 > (own == truth).mean()
     with pytest.raises(ParameterError, match="at least 2"):
         with_heads(trunk, clips, n_members=1)
+
+
+def test_a_shared_trunk_and_its_heads_leave_a_fifth_of_the_songs_unheard(clips: ClipSet) -> None:
+    songs = np.repeat(np.arange(12), 2)
+    paired = ClipSet(clips.signals, np.repeat(np.arange(12) % 4, 2), songs)
+    plan = Schedule(epochs=1, adam_epochs=1, batch_size=8, validation_share=0.2)
+    seen: list[int] = []
+    done = train_shared_trunk(
+        paired, n_members=2, width=2, schedule=plan, device="cpu", progress=lambda fold, row: seen.append(row.number)
+    )
+    first, second = done.members
+    heard = set(first.train_songs) | set(first.validation_songs)
+    assert not heard & set(songs[done.held_out])
+    assert heard | set(songs[done.held_out]) == set(songs)
+    assert 0 < len(done.held_out) <= 8
+    assert seen == [0]
+    state, other = first.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(v, other[k]) for k, v in state.items() if not k.startswith("dense2."))
+    assert not torch.equal(state["dense2.weight"], other["dense2.weight"])
+    again = train_shared_trunk(paired, n_members=2, width=2, schedule=plan, device="cpu").members[1].model.state_dict()
+    assert all(torch.equal(v, again[k]) for k, v in other.items())
+    with pytest.raises(ParameterError, match="at least 2"):
+        train_shared_trunk(paired, n_members=1)
+    with pytest.raises(ParameterError, match="too few"):
+        train_shared_trunk(ClipSet(clips.signals[:4], [0, 1, 2, 3], np.arange(4)))
