@@ -72,6 +72,9 @@ class CommitteeLearner:
         self._lock = threading.Lock()
         self._proba: NDArray[np.float32] | None = None
         self._scorers: list[TrackScorer] = []  # none yet, or the one that all descendants share
+        self._places: list[
+            tuple[NDArray[np.int64], NDArray[np.int64]]
+        ] = []  # likewise: windows by track, and their ends
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -94,14 +97,23 @@ class CommitteeLearner:
             return self._proba
 
     def _ask_committee(self) -> NDArray[np.float32]:
-        """Through a scorer that its descendants share, where the pool is small enough to be held."""
+        """Through a scorer that its descendants share, where the pool is small enough to be held; all threads may help."""
         from dissensus.committee import TrackScorer
 
         if TrackScorer.bytes_for(self.committee, self.pool.n_windows) > SCORER_BYTES:
-            return self.committee.predict_proba(self.pool.X, self.pool.groups)
+            return self.committee.predict_proba(self.pool.X, self.pool.groups, n_threads=-1)
         if not self._scorers:
-            self._scorers.append(TrackScorer(self.committee, self.pool.X, self.pool.groups))
+            self._scorers.append(TrackScorer(self.committee, self.pool.X, self.pool.groups, n_threads=-1))
         return self._scorers[0].predict_proba(self.committee)
+
+    def _rows(self, track_index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Windows of these tracks, one track after the other."""
+        if not self._places:
+            ends = np.cumsum(np.bincount(self.pool.groups, minlength=self.pool.n_tracks))
+            self._places.append((np.argsort(self.pool.groups, kind="stable"), np.concatenate([[0], ends])))
+        order, ends = self._places[0]
+        parts = [order[ends[i] : ends[i + 1]] for i in track_index.tolist()]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
     def update(
         self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], *, n_new: int | None = None
@@ -112,21 +124,20 @@ class CommitteeLearner:
         if self.kind == "replay":  # one order for the windows, whatever the order of the answers
             order = np.argsort(track_index, kind="stable")
             track_index, class_index = track_index[order], class_index[order]
-        turn = np.full(self.pool.n_tracks, -1, dtype=np.int64)
-        turn[track_index] = np.arange(len(track_index))
-        rows = np.flatnonzero(turn[self.pool.groups] >= 0)
-        rows = rows[np.argsort(turn[self.pool.groups[rows]], kind="stable")]
-        label = class_index[turn[self.pool.groups[rows]]]
+        rows = self._rows(track_index)
+        groups = self.pool.groups[rows]
+        label = np.empty(self.pool.n_tracks, dtype=np.int64)
+        label[track_index] = class_index
         taught = personalise(
             self.committee,
             self.pool.X[rows],
-            self.classes_[label],
-            self.pool.groups[rows],
+            self.classes_[label[groups]],
+            groups,
             update=self.kind,
             n0=self.n0,
             n_new=n_new,
             random_state=self.random_state,
         )
         learner = CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)
-        learner._scorers = self._scorers
+        learner._scorers, learner._places = self._scorers, self._places
         return learner
