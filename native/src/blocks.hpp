@@ -12,6 +12,9 @@ constexpr std::int64_t kBlockVotes = 1024;
 /// Of the table of votes, in nats: entropies of up to 255 classes fit 31 bits.
 constexpr double kVoteUnit = 1.0 / (1 << 28);
 
+/// Most tracks that are scanned in one go: a bit for every sixteen.
+constexpr std::int64_t kScanTracks = 1024;
+
 template <class T>
 struct BlockIn {
     const T* first;             ///< the block's first number of member 0
@@ -19,8 +22,20 @@ struct BlockIn {
     std::int64_t n_members;
     std::int64_t n_classes;
     std::int64_t n;             ///< tracks
-    std::int64_t ahead;         ///< numbers of the next block that may be fetched early; 0 at the end
+    std::int64_t ahead;         ///< numbers ahead of the one being read that are fetched; 0 for a block on its own
 };
+
+/// What a track has to reach; `floor_of` makes it. Whoever is below can be left out unseen.
+struct Floor {
+    float utility;
+    float spread;  ///< for the entropy: a row with spread / sum^3 above this (see tile_spread) cannot reach the utility
+};
+
+/// `bound`: the k-th best score there is, or less. `near`: more than a float32 utility is off.
+Floor floor_of(int measure, double bound, double near, std::int64_t n_classes) noexcept;
+/// Most that tracks with at least these spread / sum^3 and lead / sum can score on the mean they were taken from.
+double most_entropy(double spread, std::int64_t n_classes) noexcept;
+double most_margin(double lead, std::int64_t n_classes) noexcept;
 
 /// Tracks in one block.
 inline std::int64_t tracks_per_block(std::int64_t n_classes) noexcept {
@@ -28,23 +43,29 @@ inline std::int64_t tracks_per_block(std::int64_t n_classes) noexcept {
 }
 
 struct Blocks {
-    /// Weighted mean of the members; weight sums to one.
-    void (*mean_f32)(const BlockIn<float>&, const double* weight, double weight_sum, float* mean) noexcept;
-    void (*mean_f64)(const BlockIn<double>&, const double* weight, double weight_sum, float* mean) noexcept;
-    /// Utility from the mean, which is overwritten; infinity where float64 must look.
-    void (*entropy)(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept;
-    void (*margin)(float* mean, std::int64_t n, std::int64_t n_classes, float* out) noexcept;
-    /// Entropy of the mean less the mean entropy, rows scaled to one; infinity where float64 must look.
-    void (*kl_f32)(const BlockIn<float>&, const double* weight, double weight_sum, float* out) noexcept;
-    void (*kl_f64)(const BlockIn<double>&, const double* weight, double weight_sum, float* out) noexcept;
+    /// Utilities of up to kScanTracks tracks (and n * n_classes of up to kBlockFloats), infinity where float64 must look.
+    /// Tracks are taken in tiles of sixteen: where a tile's bit is not set nobody reaches the floor, and its utilities may
+    /// not have been written. The mean is that of the members, weight over weight_sum each; rows of mean_kl are scaled to one.
+    std::uint64_t (*scan_f32)(int measure, const BlockIn<float>&, const double* weight, double weight_sum, const Floor&,
+                              float* out) noexcept;
+    std::uint64_t (*scan_f64)(int measure, const BlockIn<double>&, const double* weight, double weight_sum, const Floor&,
+                              float* out) noexcept;
+    /// The same of totals, whole numbers times a unit.
+    std::uint64_t (*scan_total)(int measure, const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit,
+                                const Floor&, float* out) noexcept;
+    /// Least spread / sum^3 and lead / sum of the rows of totals; minus infinity if float64 must look at one.
+    void (*least_spread)(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, float* spread,
+                         float* lead) noexcept;
     /// Counts of votes per class and track, (n_classes, stride) of 16 bits; n is at most stride, stride at most kBlockVotes.
     void (*count_votes)(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
                         std::int64_t n_classes, std::int64_t n, std::int64_t stride, std::uint16_t* counts) noexcept;
     /// Sums of the table over the classes' counts, in nats.
     void (*vote_sums)(const std::uint16_t* counts, std::int64_t n_members, std::int64_t n_classes, std::int64_t n,
                       std::int64_t stride, const std::int32_t* table, float* out) noexcept;
-    /// Whole numbers times a unit.
-    void (*scale)(const std::int32_t* total, std::int64_t n, float unit, float* mean) noexcept;
+    /// Utilities of votes in sixty-four tracks at a time, for up to 4 classes and 31 members; returns how many tracks were
+    /// done: it stops before a group with a vote out of range and before the last n % 64. Null where there is none.
+    std::int64_t (*few_votes)(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
+                              std::int64_t n_classes, std::int64_t n, const std::int32_t* table, float* out) noexcept;
     /// total += share(rows) - share(held), held = rows; whether a number of `rows` is outside [0, 1.5] (its share is 0).
     bool (*replace_f32)(std::int32_t* total, float* held, const float* rows, bool first, float factor,
                         std::int64_t n) noexcept;

@@ -7,6 +7,8 @@
 namespace dissensus {
 namespace {
 
+constexpr double kInfinity = __builtin_inf();
+
 double entr(double x) noexcept {
     if (x > 0.0) return -x * std::log(x);
     return x == 0.0 ? 0.0 : __builtin_nan("");
@@ -69,38 +71,26 @@ double score_kl(const Rows<T>& rows, const double* weight, std::int64_t track, d
     return result < 0.0 ? 0.0 : result;
 }
 
-void mean_of(const Blocks& b, const BlockIn<float>& in, const double* w, double sum, float* mean) noexcept {
-    b.mean_f32(in, w, sum, mean);
+std::uint64_t scan(const Blocks& b, Measure measure, const BlockIn<float>& in, const double* weight, double weight_sum,
+                   const Floor& floor, float* out) noexcept {
+    return b.scan_f32(int(measure), in, weight, weight_sum, floor, out);
 }
-void mean_of(const Blocks& b, const BlockIn<double>& in, const double* w, double sum, float* mean) noexcept {
-    b.mean_f64(in, w, sum, mean);
-}
-
-void kl_of(const Blocks& b, const BlockIn<float>& in, const double* w, double sum, float* out) noexcept {
-    b.kl_f32(in, w, sum, out);
-}
-void kl_of(const Blocks& b, const BlockIn<double>& in, const double* w, double sum, float* out) noexcept {
-    b.kl_f64(in, w, sum, out);
+std::uint64_t scan(const Blocks& b, Measure measure, const BlockIn<double>& in, const double* weight, double weight_sum,
+                   const Floor& floor, float* out) noexcept {
+    return b.scan_f64(int(measure), in, weight, weight_sum, floor, out);
 }
 
-// One block's utilities into out[0..stop-start-1]; what float32 is not trusted with, by float64.
+constexpr std::int64_t kAhead = 2048;  // bytes
+
 template <class T>
-void block(const Blocks& b, Measure measure, const Rows<T>& rows, const double* weight, double weight_sum,
-           std::int64_t start, std::int64_t stop, std::int64_t end, float* out) noexcept {
-    const std::int64_t ahead = (end - stop < stop - start ? end - stop : stop - start) * rows.n_classes;
-    const BlockIn<T> in{row_of(rows, 0, start), rows.member_stride, rows.n_members, rows.n_classes, stop - start, ahead};
-    if (measure == Measure::mean_kl) {
-        kl_of(b, in, weight, weight_sum, out);
-    } else {
-        float mean[kBlockFloats];
-        mean_of(b, in, weight, weight_sum, mean);
-        (measure == Measure::margin ? b.margin : b.entropy)(mean, in.n, in.n_classes, out);
-    }
-    if (!b.any_above_f32(out, in.n, 1e30f)) return;
-    double mean[kMaxClasses];
-    for (std::int64_t i = 0; i < in.n; ++i) {
-        if (out[i] > 1e30f) out[i] = static_cast<float>(score_track(measure, rows, weight, start + i, mean));
-    }
+BlockIn<T> block_of(const Rows<T>& rows, std::int64_t start, std::int64_t stop, bool fetch) noexcept {
+    return {row_of(rows, 0, start), rows.member_stride, rows.n_members, rows.n_classes, stop - start,
+            fetch ? kAhead / std::int64_t(sizeof(T)) : 0};
+}
+
+std::int64_t step_of(std::int64_t n_classes) noexcept {
+    const std::int64_t fit = tracks_per_block(n_classes);
+    return fit < kScanTracks ? fit : kScanTracks;
 }
 
 // More than a float32 utility can be off: rounding of sums, products and logarithms, term by term, at the worst sum of a
@@ -139,11 +129,42 @@ void utility(Measure measure, const Rows<T>& rows, const double* weight, std::in
              float* out) noexcept {
     const Blocks& b = blocks();
     const double weight_sum = sum_of(weight, rows.n_members);
-    const std::int64_t step = tracks_per_block(rows.n_classes);
+    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const std::int64_t step = step_of(rows.n_classes);
+    double mean[kMaxClasses];
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
-        block(b, measure, rows, weight, weight_sum, low, high, stop, out + low);
+        scan(b, measure, block_of(rows, low, high, true), weight, weight_sum, none, out + low);
+        if (!b.any_above_f32(out + low, high - low, 1e30f)) continue;
+        for (std::int64_t i = low; i < high; ++i) {
+            if (out[i] > 1e30f) out[i] = static_cast<float>(score_track(measure, rows, weight, i, mean));
+        }
     }
+}
+
+// A score that k tracks of a sample reach: the pass that follows need not begin with nothing. Minus infinity where the
+// sample would be large beside the whole. `index` and `score` are room for k.
+template <class T>
+double sampled_bound(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded, std::int64_t start,
+                     std::int64_t stop, std::int64_t k, double near, std::int64_t* index, double* score) noexcept {
+    const std::int64_t n = stop - start, few = step_of(rows.n_classes) < 16 ? step_of(rows.n_classes) : 16;
+    std::int64_t samples = n / 256;
+    if (samples < 4 * k) samples = 4 * k;
+    if (samples > n / 16 || measure == Measure::mean_kl) return -kInfinity;
+    const Blocks& b = blocks();
+    const double weight_sum = sum_of(weight, rows.n_members);
+    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const std::int64_t stride = n / samples * few;
+    Best best(index, score, k);
+    for (std::int64_t low = start; low + few <= stop; low += stride) {
+        float out[16];
+        scan(b, measure, block_of(rows, low, low + few, false), weight, weight_sum, none, out);
+        for (std::int64_t i = 0; i < few; ++i) {
+            if (out[i] > 1e30f || (best.full() && !(out[i] > best.worst())) || excluded.holds(low + i)) continue;
+            best.offer(out[i], low + i);
+        }
+    }
+    return best.full() ? best.worst() - near : -kInfinity;
 }
 
 template <class T>
@@ -153,17 +174,22 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
     const Blocks& b = blocks();
     const double weight_sum = sum_of(weight, rows.n_members);
     const double near = slack(rows.n_members, rows.n_classes);
-    const std::int64_t step = tracks_per_block(rows.n_classes);
-    float out[kBlockFloats];
+    const std::int64_t step = step_of(rows.n_classes);
+    float out[kScanTracks];
     double mean[kMaxClasses];
+    double bound = sampled_bound(measure, rows, weight, excluded, start, stop, k, near, index, score);
     Best best(index, score, k);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
-        block(b, measure, rows, weight, weight_sum, low, high, stop, out);
-        if (best.full() && !b.any_above_f32(out, high - low, static_cast<float>(best.worst() - 2.0 * near))) continue;
-        for (std::int64_t i = low; i < high; ++i) {
-            if (best.full() && !(out[i - low] >= best.worst() - near)) continue;
-            if (!excluded.holds(i)) best.offer(score_track(measure, rows, weight, i, mean), i);
+        const Floor floor = floor_of(int(measure), bound, near, rows.n_classes);
+        std::uint64_t found = scan(b, measure, block_of(rows, low, high, true), weight, weight_sum, floor, out);
+        for (; found != 0; found &= found - 1) {
+            const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
+            for (std::int64_t i = from; i < to; ++i) {
+                if (!(out[i - low] >= bound - near) || excluded.holds(i)) continue;
+                best.offer(score_track(measure, rows, weight, i, mean), i);
+                if (best.full() && best.worst() > bound) bound = best.worst();
+            }
         }
     }
     return best.finish();

@@ -7,7 +7,7 @@
 namespace dissensus {
 namespace {
 
-constexpr std::int64_t kFloats = kBlockFloats;
+constexpr double kInfinity = __builtin_inf();
 
 // As of the full pass, and what rounding every member's share to 2^-30 can add.
 double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
@@ -32,42 +32,81 @@ bool replace(const Blocks& b, std::int32_t* total, double* held, const double* r
     return b.replace_f64(total, held, rows, first, factor, n);
 }
 
-template <class T>
-void block(const Blocks& b, Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight,
-           std::int64_t start, std::int64_t stop, float* out) noexcept {
-    const std::int64_t n = stop - start;
-    float mean[kFloats];
-    b.scale(totals.total + start * rows.n_classes, n * rows.n_classes, static_cast<float>(1.0 / kShareUnit), mean);
-    (measure == Measure::margin ? b.margin : b.entropy)(mean, n, rows.n_classes, out);
-    int some = 0;
-    for (std::int64_t i = 0; i < n; ++i) some |= totals.odd[start + i] != 0;
-    if (some == 0 && !b.any_above_f32(out, n, 1e30f)) return;
-    double exact[kMaxClasses];
-    for (std::int64_t i = 0; i < n; ++i) {
-        if (totals.odd[start + i] == 0 && !(out[i] > 1e30f)) continue;
-        out[i] = static_cast<float>(score_track(measure, rows, weight, start + i, exact));
+constexpr float kUnit = static_cast<float>(1.0 / kShareUnit);
+
+std::int64_t step_of(std::int64_t n_classes) noexcept {
+    const std::int64_t fit = tracks_per_block(n_classes);
+    return fit < kCeilingTracks ? fit : kCeilingTracks;
+}
+
+// The most that tracks low..high-1 can score, by entropy and by margin; infinity if one of them must be looked at.
+void ceilings_of(const Blocks& b, const Totals& totals, std::int64_t n_classes, std::int64_t low, std::int64_t high,
+                 float most[2]) noexcept {
+    float spread = -__builtin_inff(), lead = -__builtin_inff();
+    if (!b.holds_odd(totals.odd + low, high - low)) {
+        b.least_spread(totals.total + low * n_classes, high - low, n_classes, kUnit, &spread, &lead);
     }
+    most[0] = static_cast<float>(most_entropy(spread, n_classes));
+    most[1] = static_cast<float>(most_margin(lead, n_classes));
+}
+
+// As in entropy.cpp: a score that k tracks of a sample reach.
+double sampled_bound(Measure measure, const Totals& totals, std::int64_t n_classes, Excluded excluded, std::int64_t start,
+                     std::int64_t stop, std::int64_t k, double near, std::int64_t* index, double* score) noexcept {
+    const std::int64_t n = stop - start, few = step_of(n_classes) < 16 ? step_of(n_classes) : 16;
+    const std::int64_t samples = n / 256 < 4 * k ? 4 * k : n / 256;
+    if (samples > n / 16) return -kInfinity;
+    const Blocks& b = blocks();
+    const Floor none = floor_of(int(measure), -kInfinity, 0.0, n_classes);
+    Best best(index, score, k);
+    for (std::int64_t low = start; low + few <= stop; low += n / samples * few) {
+        float out[16];
+        b.scan_total(int(measure), totals.total + low * n_classes, few, n_classes, kUnit, none, out);
+        for (std::int64_t i = 0; i < few; ++i) {
+            if (out[i] > 1e30f || totals.odd[low + i] != 0 || (best.full() && !(out[i] > best.worst()))) continue;
+            if (!excluded.holds(low + i)) best.offer(out[i], low + i);
+        }
+    }
+    return best.full() ? best.worst() - near : -kInfinity;
 }
 
 }  // namespace
+
+void refresh_ceilings(const Totals& totals, std::int64_t n_classes, std::int64_t start, std::int64_t stop) noexcept {
+    const Blocks& b = blocks();
+    for (std::int64_t at = start / kCeilingTracks; at * kCeilingTracks < stop; ++at) {
+        const std::int64_t low = at * kCeilingTracks, high = low + kCeilingTracks;
+        ceilings_of(b, totals, n_classes, low, high < totals.n_tracks ? high : totals.n_tracks, totals.ceiling + 2 * at);
+    }
+}
 
 template <class T>
 void replace_share(const Totals& totals, T* held, const T* rows, bool first, double factor, std::int64_t n_classes,
                    std::int64_t start, std::int64_t stop) noexcept {
     const Blocks& b = blocks();
-    const std::int64_t step = tracks_per_block(n_classes);
-    for (std::int64_t low = start; low < stop; low += step) {
-        const std::int64_t high = low + step < stop ? low + step : stop, at = low * n_classes;
-        const std::int64_t size = (high - low) * n_classes;
+    for (std::int64_t low = start; low < stop;) {
+        const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
+        const std::int64_t high = end < stop ? end : stop, at = low * n_classes, size = (high - low) * n_classes;
         if (b.holds_odd(totals.odd + low, high - low)) {  // rare: what was held may have to be taken off `odd`
             for (std::int64_t i = low; i < high && !first; ++i) {
                 if (is_odd(held + i * n_classes, n_classes)) --totals.odd[i];
             }
         }
-        if (!replace(b, totals.total + at, held + at, rows + at, first, static_cast<float>(factor), size)) continue;
-        for (std::int64_t i = low; i < high; ++i) {
-            if (is_odd(rows + i * n_classes, n_classes)) ++totals.odd[i];
+        if (replace(b, totals.total + at, held + at, rows + at, first, static_cast<float>(factor), size)) {
+            for (std::int64_t i = low; i < high; ++i) {
+                if (is_odd(rows + i * n_classes, n_classes)) ++totals.odd[i];
+            }
         }
+        if (!first) {
+            float* const ceiling = totals.ceiling + 2 * block;
+            float most[2];
+            ceilings_of(b, totals, n_classes, low, high, most);
+            const bool whole = high - low == kCeilingTracks || (high == totals.n_tracks && low == block * kCeilingTracks);
+            for (int which = 0; which < 2; ++which) {  // what the block's other tracks come to stays as it was
+                ceiling[which] = whole || most[which] > ceiling[which] ? most[which] : ceiling[which];
+            }
+        }
+        low = high;
     }
 }
 
@@ -75,9 +114,17 @@ template <class T>
 void state_utility(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight, std::int64_t start,
                    std::int64_t stop, float* out) noexcept {
     const Blocks& b = blocks();
-    const std::int64_t step = tracks_per_block(rows.n_classes);
+    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const std::int64_t step = step_of(rows.n_classes);
+    double exact[kMaxClasses];
     for (std::int64_t low = start; low < stop; low += step) {
-        block(b, measure, totals, rows, weight, low, low + step < stop ? low + step : stop, out + low);
+        const std::int64_t high = low + step < stop ? low + step : stop;
+        b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, none, out + low);
+        if (!b.holds_odd(totals.odd + low, high - low) && !b.any_above_f32(out + low, high - low, 1e30f)) continue;
+        for (std::int64_t i = low; i < high; ++i) {
+            if (totals.odd[i] == 0 && !(out[i] > 1e30f)) continue;
+            out[i] = static_cast<float>(score_track(measure, rows, weight, i, exact));
+        }
     }
 }
 
@@ -87,17 +134,29 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
     if (k <= 0) return 0;
     const Blocks& b = blocks();
     const double near = slack(rows.n_members, rows.n_classes);
-    const std::int64_t step = tracks_per_block(rows.n_classes);
-    float out[kFloats];
+    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const std::int64_t step = step_of(rows.n_classes);
+    const float* const ceiling = totals.ceiling + (measure == Measure::margin);
+    float out[kCeilingTracks];
     double exact[kMaxClasses];
+    double bound = sampled_bound(measure, totals, rows.n_classes, excluded, start, stop, k, near, index, score);
     Best best(index, score, k);
-    for (std::int64_t low = start; low < stop; low += step) {
-        const std::int64_t high = low + step < stop ? low + step : stop;
-        block(b, measure, totals, rows, weight, low, high, out);
-        if (best.full() && !b.any_above_f32(out, high - low, static_cast<float>(best.worst() - 2.0 * near))) continue;
-        for (std::int64_t i = low; i < high; ++i) {
-            if (best.full() && !(out[i - low] >= best.worst() - near)) continue;
-            if (!excluded.holds(i)) best.offer(score_track(measure, rows, weight, i, exact), i);
+    for (std::int64_t low = start, high; low < stop; low = high) {
+        const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
+        high = end < stop ? end : stop;
+        if (ceiling[2 * block] < bound - near) continue;
+        high = high < low + step ? high : low + step;
+        const bool odd = b.holds_odd(totals.odd + low, high - low);
+        const Floor floor = odd ? none : floor_of(int(measure), bound, near, rows.n_classes);
+        std::uint64_t found =
+            b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, floor, out);
+        for (; found != 0; found &= found - 1) {
+            const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
+            for (std::int64_t i = from; i < to; ++i) {
+                if (!(totals.odd[i] != 0 || out[i - low] >= bound - near) || excluded.holds(i)) continue;
+                best.offer(score_track(measure, rows, weight, i, exact), i);
+                if (best.full() && best.worst() > bound) bound = best.worst();
+            }
         }
     }
     return best.finish();

@@ -1,126 +1,121 @@
 // Sixteen tracks of four classes in four vectors of sixteen numbers: the shape of this house's problem, kept in registers
-// from the mean to the entropy. Included by blocks_impl.hpp; vectors are the compiler's own, and become whatever
-// the instruction set at hand has.
+// from the members to the utility. Included by blocks_impl.hpp.
 #pragma once
 
 #include "blocks.hpp"
-#include "dissensus/log.hpp"
-
-#if defined(__FMA__) || defined(__AVX512F__)
-#include <immintrin.h>
-#endif
-
-#if defined(__GNUC__)
-#define DISSENSUS_TILES 1
-#pragma GCC diagnostic ignored "-Wpsabi"
+#include "lanes_impl.hpp"
 
 namespace dissensus {
 namespace {
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef std::int32_t Ints __attribute__((vector_size(64)));
-typedef float LooseFloats __attribute__((vector_size(64), aligned(4), may_alias));
+// Outside of these bounds of a row's sum, float32 is not trusted and float64 looks.
+constexpr float kLowSum = 1.0f / 16.0f;
+constexpr float kHighSum = 16.0f;
+constexpr float kInfinity = __builtin_inff();
 
-#define DISSENSUS_INLINE inline __attribute__((always_inline))
-
-DISSENSUS_INLINE Floats load(const float* from) noexcept { return *reinterpret_cast<const LooseFloats*>(from); }
-DISSENSUS_INLINE void store(float* to, Floats value) noexcept { *reinterpret_cast<LooseFloats*>(to) = value; }
-DISSENSUS_INLINE Floats all(float value) noexcept { return value - Floats{}; }
-DISSENSUS_INLINE Floats where(Ints mask, Floats yes, Floats no) noexcept { return mask ? yes : no; }
-
-DISSENSUS_INLINE Floats multiply_add(Floats a, Floats b, Floats c) noexcept {
-#if defined(__AVX512F__)
-    return (Floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif defined(__FMA__)
-    union Halves {
-        Floats whole;
-        __m256 half[2];
-    };
-    Halves x{a}, y{b}, z{c};
-    z.half[0] = _mm256_fmadd_ps(x.half[0], y.half[0], z.half[0]);
-    z.half[1] = _mm256_fmadd_ps(x.half[1], y.half[1], z.half[1]);
-    return z.whole;
-#else
-    return a * b + c;
-#endif
-}
-
-// As log_normal of log.hpp.
-DISSENSUS_INLINE Floats log_normal(Floats x) noexcept {
-    constexpr std::int32_t sqrt_half = 0x3F3504F3;
-    const Ints above = (Ints)x - sqrt_half;
-    const Floats e = __builtin_convertvector(above >> 23, Floats);
-    const Floats f = (Floats)((above & 0x007FFFFF) + sqrt_half) - 1.0f;
-    const Floats z = f * f;
-    Floats y = multiply_add(all(7.0376836292e-2f), f, all(-1.1514610310e-1f));
-    y = multiply_add(y, f, all(1.1676998740e-1f));
-    y = multiply_add(y, f, all(-1.2420140846e-1f));
-    y = multiply_add(y, f, all(1.4249322787e-1f));
-    y = multiply_add(y, f, all(-1.6668057665e-1f));
-    y = multiply_add(y, f, all(2.0000714765e-1f));
-    y = multiply_add(y, f, all(-2.4999993993e-1f));
-    y = multiply_add(y, f, all(3.3333331174e-1f));
-    y = y * f * z;
-    y = multiply_add(e, all(kLn2Low), y);
-    y = multiply_add(all(-0.5f), z, y);
-    return multiply_add(e, all(kLn2High), f + y);
-}
-
-#if defined(__clang__)
-#define DISSENSUS_EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define DISSENSUS_ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-#else
-#define DISSENSUS_EVEN(a, b) __builtin_shuffle(a, b, Ints{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30})
-#define DISSENSUS_ODD(a, b) __builtin_shuffle(a, b, Ints{1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31})
-#endif
+constexpr std::int64_t kTile = 16;  // tracks
+constexpr Floor kNoFloor = {-kInfinity, kInfinity};
 
 // Four classes of sixteen tracks, one vector each, from rows side by side.
-struct Classes {
+struct Tile {
     Floats p[4];
+    Floats sum;
+    Ints fit;
+
+    DISSENSUS_INLINE explicit Tile(const Floats rows[4]) noexcept {
+        const Floats even0 = DISSENSUS_EVEN(rows[0], rows[1]), odd0 = DISSENSUS_ODD(rows[0], rows[1]);
+        const Floats even1 = DISSENSUS_EVEN(rows[2], rows[3]), odd1 = DISSENSUS_ODD(rows[2], rows[3]);
+        p[0] = DISSENSUS_EVEN(even0, even1);
+        p[1] = DISSENSUS_EVEN(odd0, odd1);
+        p[2] = DISSENSUS_ODD(even0, even1);
+        p[3] = DISSENSUS_ODD(odd0, odd1);
+        sum = p[0];
+        Floats low = p[0];
+        for (int c = 1; c < 4; ++c) {
+            sum = sum + p[c];
+            low = lesser(low, p[c]);
+        }
+        fit = (sum >= kLowSum) & (sum <= kHighSum) & (low >= 0.0f);
+    }
 };
 
-DISSENSUS_INLINE Classes apart(const Floats rows[4]) noexcept {
-    const Floats even0 = DISSENSUS_EVEN(rows[0], rows[1]), odd0 = DISSENSUS_ODD(rows[0], rows[1]);
-    const Floats even1 = DISSENSUS_EVEN(rows[2], rows[3]), odd1 = DISSENSUS_ODD(rows[2], rows[3]);
-    return {{DISSENSUS_EVEN(even0, even1), DISSENSUS_EVEN(odd0, odd1), DISSENSUS_ODD(even0, even1),
-             DISSENSUS_ODD(odd0, odd1)}};
-}
-
 // log S - (sum of x log x) / S per track; infinity where float64 must look.
-DISSENSUS_INLINE Floats tile_entropy(const Floats rows[4]) noexcept {
-    const Classes mean = apart(rows);
-    Floats sum = mean.p[0], low = mean.p[0], terms{};
+DISSENSUS_INLINE Floats tile_entropy(const Tile& mean) noexcept {
+    Floats terms{};
     for (int c = 0; c < 4; ++c) {
         const Floats p = mean.p[c];
-        if (c > 0) {
-            sum = sum + p;
-            low = where(low < p, low, p);
-        }
         terms = multiply_add(p, log_normal(where(p > kTiny, p, all(kTiny))), terms);
     }
-    const Ints fit = (sum >= 1.0f / 16.0f) & (sum <= 16.0f) & (low >= 0.0f);
-    const Floats safe = where(fit, sum, all(1.0f));
+    const Floats safe = where(mean.fit, mean.sum, all(1.0f));
     const Floats value = log_normal(safe) - terms / safe;
-    return where(fit, where(value > 0.0f, value, Floats{}), all(__builtin_inff()));
+    return where(mean.fit, where(value > 0.0f, value, Floats{}), all(kInfinity));
 }
 
-// Entropy of rows that lie side by side already.
-void entropy4(const float* __restrict mean, std::int64_t n, float* __restrict out) noexcept {
-    std::int64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        Floats rows[4];
-        for (int r = 0; r < 4; ++r) rows[r] = load(mean + 4 * i + 16 * r);
-        store(out + i, tile_entropy(rows));
+// How far the first class is ahead of the second.
+DISSENSUS_INLINE Floats tile_lead(const Tile& mean) noexcept {
+    const Floats high0 = larger(mean.p[0], mean.p[1]), low0 = lesser(mean.p[0], mean.p[1]);
+    const Floats high1 = larger(mean.p[2], mean.p[3]), low1 = lesser(mean.p[2], mean.p[3]);
+    return larger(high0, high1) - larger(lesser(high0, high1), larger(low0, low1));
+}
+
+DISSENSUS_INLINE Floats tile_margin(const Tile& mean) noexcept {
+    const Floats lead = tile_lead(mean) / where(mean.fit, mean.sum, all(1.0f));
+    return where(mean.fit, 1.0f - lead, all(kInfinity));
+}
+
+// What the entropy falls short of log C by is at least spread / (6 C S^3), S the row's sum. With y = C p / S and d = y - 1,
+// y log y >= d + d^2 / 2 - d^3 / 6 (the fourth derivative, 2 / y^3, is positive) and y log y >= d; the d add up to nothing.
+DISSENSUS_INLINE Floats tile_spread(const Tile& mean) noexcept {
+    const Floats three = 3.0f * mean.sum;
+    Floats spread{};
+    for (int c = 0; c < 4; ++c) {
+        const Floats off = 4.0f * mean.p[c] - mean.sum;
+        spread = multiply_add(off * off, larger(three - off, Floats{}), spread);
     }
-    if (i == n) return;
-    float some[64] = {}, values[16];
-    for (std::int64_t l = 0; l < 4 * (n - i); ++l) some[l] = mean[4 * i + l];
+    return spread;
+}
+
+DISSENSUS_INLINE Floats tile_cube(const Tile& mean) noexcept { return mean.sum * mean.sum * mean.sum; }
+
+DISSENSUS_INLINE bool tile_may_reach(const Tile& mean, float spread) noexcept {
+    return any(~(mean.fit & (tile_spread(mean) > spread * tile_cube(mean))));
+}
+
+// Utilities of a tile into out[0..15]; false, and perhaps nothing written, if none of them reaches the floor.
+template <int measure>
+DISSENSUS_INLINE bool scan_tile(const Floats rows[4], const Floor& floor, float* out) noexcept {
+    const Tile mean(rows);
+    if (measure == 0 && floor.spread < kInfinity && !tile_may_reach(mean, floor.spread)) return false;
+    const Floats utility = measure == 2 ? tile_margin(mean) : tile_entropy(mean);
+    store(out, utility);
+    return any(utility >= floor.utility);
+}
+
+// As scan_tile, of at most fifteen tracks that lie side by side.
+template <int measure>
+inline bool scan_some(const float* mean, std::int64_t n, const Floor& floor, float* out) noexcept {
+    float padded[4 * kTile] = {}, values[kTile];
+    for (std::int64_t j = 0; j < 4 * n; ++j) padded[j] = mean[j];
     Floats rows[4];
-    for (int r = 0; r < 4; ++r) rows[r] = load(some + 16 * r);
-    store(values, tile_entropy(rows));
-    for (std::int64_t l = 0; i + l < n; ++l) out[i + l] = values[l];
+    for (int r = 0; r < 4; ++r) rows[r] = load(padded + kTile * r);
+    const bool found = scan_tile<measure>(rows, floor, values);
+    for (std::int64_t i = 0; found && i < n; ++i) out[i] = values[i];
+    return found;
+}
+
+// Up to kScanTracks rows that lie side by side; a bit for every tile that may reach the floor.
+template <int measure>
+inline std::uint64_t scan_tiles(const float* mean, std::int64_t n, const Floor& floor, float* out) noexcept {
+    std::uint64_t found = 0;
+    std::int64_t i = 0;
+    for (; i + kTile <= n; i += kTile) {
+        Floats rows[4];
+        for (int r = 0; r < 4; ++r) rows[r] = load(mean + 4 * i + kTile * r);
+        found |= std::uint64_t(scan_tile<measure>(rows, floor, out + i)) << (i / kTile);
+    }
+    if (i < n) found |= std::uint64_t(scan_some<measure>(mean + 4 * i, n - i, floor, out + i)) << (i / kTile);
+    return found;
 }
 
 }  // namespace
 }  // namespace dissensus
-#endif

@@ -30,7 +30,7 @@ struct Counted {
     std::int32_t table[kMaxVoters + 1];
 };
 
-// Utilities of one block into out[0..n-1]; how many tracks hold a bad vote.
+// Utilities of at most block_tracks tracks into out[0..n-1]; how many tracks hold a bad vote.
 std::int64_t block(const Blocks& b, const Votes& votes, std::int64_t start, std::int64_t n, Counted& work,
                    float* out) noexcept {
     const std::int64_t stride = block_tracks(votes.n_classes);
@@ -55,38 +55,62 @@ std::int64_t block(const Blocks& b, const Votes& votes, std::int64_t start, std:
     return bad;
 }
 
-// Float64, counts from small to large, as the reference does it.
-double score(const Counted& work, const Votes& votes, std::int64_t i) noexcept {
-    std::uint16_t sorted[kMaxVoteClasses];
-    const std::int64_t stride = block_tracks(votes.n_classes);
-    for (std::int64_t c = 0; c < votes.n_classes; ++c) {
-        const std::uint16_t value = work.counts[c * stride + i];
-        std::int64_t at = c;
-        for (; at > 0 && sorted[at - 1] > value; --at) sorted[at] = sorted[at - 1];
-        sorted[at] = value;
+// The same of any number of tracks: the fast way as far as it goes, then a group the other way, and on.
+std::int64_t entropies(const Blocks& b, const Votes& votes, std::int64_t start, std::int64_t stop, Counted& work,
+                       float* out) noexcept {
+    const bool few = votes.n_classes <= 4 && votes.n_members < 32 && b.few_votes != nullptr;
+    const std::int64_t step = few ? 64 : block_tracks(votes.n_classes);
+    std::int64_t bad = 0;
+    for (std::int64_t low = start; low < stop;) {
+        if (few) {
+            low += b.few_votes(votes.data + low, votes.member_stride, votes.n_members, votes.n_classes, stop - low,
+                               work.table, out + (low - start));
+        }
+        const std::int64_t n = stop - low < step ? stop - low : step;
+        if (n > 0) bad += block(b, votes, low, n, work, out + (low - start));
+        low += n;
     }
-    double total = 0.0;
-    for (std::int64_t c = 0; c < votes.n_classes; ++c) {
-        if (sorted[c] == 0) continue;
-        const double share = double(sorted[c]) / double(votes.n_members);
-        total += -share * std::log(share);
-    }
-    return total;
+    return bad;
 }
+
+// Scores tracks one by one in float64, counts from small to large, as the reference does it. Tracks with the same counts
+// come in crowds, so the last ones are remembered.
+class Scorer {
+public:
+    double score(const Votes& votes, std::int64_t track) noexcept {
+        std::uint16_t counts[kMaxVoteClasses] = {}, sorted[kMaxVoteClasses];
+        for (std::int64_t m = 0; m < votes.n_members; ++m) ++counts[votes.data[m * votes.member_stride + track]];
+        std::int64_t size = 0;
+        for (std::int64_t c = 0; c < votes.n_classes; ++c) {
+            if (counts[c] == 0) continue;
+            std::int64_t at = size++;
+            for (; at > 0 && sorted[at - 1] > counts[c]; --at) sorted[at] = sorted[at - 1];
+            sorted[at] = counts[c];
+        }
+        bool same = size == size_;
+        for (std::int64_t c = 0; same && c < size; ++c) same = sorted[c] == sorted_[c];
+        if (same) return score_;
+        score_ = 0.0;
+        size_ = size;
+        for (std::int64_t c = 0; c < size; ++c) {
+            const double share = double(sorted_[c] = sorted[c]) / double(votes.n_members);
+            score_ += -share * std::log(share);
+        }
+        return score_;
+    }
+
+private:
+    std::uint16_t sorted_[kMaxVoteClasses] = {};
+    std::int64_t size_ = 0;
+    double score_ = 0.0;
+};
 
 }  // namespace
 
 std::int64_t vote_entropy(const Votes& votes, std::int64_t start, std::int64_t stop, float* out) noexcept {
-    const Blocks& b = blocks();
     Counted work;
     fill_table(votes.n_members, work.table);
-    std::int64_t bad = 0;
-    const std::int64_t step = block_tracks(votes.n_classes);
-    for (std::int64_t low = start; low < stop; low += step) {
-        const std::int64_t n = stop - low < step ? stop - low : step;
-        bad += block(b, votes, low, n, work, out + low);
-    }
-    return bad;
+    return entropies(blocks(), votes, start, stop, work, out + start);
 }
 
 std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k,
@@ -96,16 +120,17 @@ std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start,
     fill_table(votes.n_members, work.table);
     float out[kBlockVotes];
     Best best(index, score_out, k);
+    Scorer scorer;
     constexpr double near = 1e-6;
     const std::int64_t step = block_tracks(votes.n_classes);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t n = stop - low < step ? stop - low : step;
-        if (block(b, votes, low, n, work, out) > 0) return -1;
+        if (entropies(b, votes, low, low + n, work, out) > 0) return -1;
         if (k <= 0) continue;
         if (best.full() && !b.any_above_f32(out, n, static_cast<float>(best.worst() - 2.0 * near))) continue;
         for (std::int64_t i = 0; i < n; ++i) {
             if (best.full() && !(out[i] >= best.worst() - near)) continue;
-            if (!excluded.holds(low + i)) best.offer(score(work, votes, i), low + i);
+            if (!excluded.holds(low + i)) best.offer(scorer.score(votes, low + i), low + i);
         }
     }
     return best.finish();

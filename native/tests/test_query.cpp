@@ -174,20 +174,21 @@ void test_state(std::int64_t m, std::int64_t n, std::int64_t c) {
     const double factor = kShareUnit / double(m);
     Guarded<std::int32_t> total(n * c), again(n * c);
     Guarded<std::uint16_t> odd(n);
-    Guarded<float> held(m * n * c), out(n);
+    Guarded<float> held(m * n * c), out(n), ceiling((n + kCeilingTracks - 1) / kCeilingTracks * 2);
     for (std::int64_t j = 0; j < n * c; ++j) total[j] = again[j] = 0;
     for (std::int64_t i = 0; i < n; ++i) odd[i] = 0;
     const auto give = [&](Guarded<std::int32_t>& to, const std::vector<float>& rows, std::int64_t k, bool first) {
-        replace_share(Totals{to.data(), odd.data()}, held.data() + k * n * c, rows.data() + k * n * c, first, factor, c, 0, n);
+        replace_share(Totals{n, to.data(), odd.data(), ceiling.data()}, held.data() + k * n * c, rows.data() + k * n * c, first, factor, c, 0, n);
     };
     for (std::int64_t k = m - 1; k >= 0; --k) give(again, values, k, true);
     for (std::int64_t k = 0; k < m; ++k) give(total, others, k, true);
+    refresh_ceilings(Totals{n, total.data(), odd.data(), ceiling.data()}, c, 0, n);
     for (std::int64_t k = 0; k < m; ++k) give(total, values, k, false);
     for (std::int64_t j = 0; j < n * c; ++j) CHECK(total[j] == again[j]);
     const Rows<float> rows{held.data(), n * c, m, c};
-    const Totals totals{total.data(), odd.data()};
+    const Totals totals{n, total.data(), odd.data(), ceiling.data()};
     state_utility(Measure::consensus_entropy, totals, rows, weight.data(), 0, n, out.data());
-    CHECK(total.intact() && again.intact() && odd.intact() && held.intact() && out.intact());
+    CHECK(total.intact() && again.intact() && odd.intact() && held.intact() && out.intact() && ceiling.intact());
     for (std::int64_t i = 0; i < n; ++i) {
         CHECK(std::fabs(out[i] - exact(Measure::consensus_entropy, rows, weight.data(), i)) < 1e-5L);
     }

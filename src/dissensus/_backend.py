@@ -29,6 +29,7 @@ ROOMS: dict[str, str] = {
     "mean_kl": "entropy",
     "query_top": "entropy",
     "share_replace": "state",
+    "state_ceilings": "state",
     "state_top": "state",
     "state_utility": "state",
     "log_into": "fastlog",

@@ -12,13 +12,21 @@ namespace dissensus {
 
 constexpr double kShareUnit = 1073741824.0;  // 2^30: shares of all members sum to at most 1.5 * 2^30
 
+/// Tracks that share a ceiling.
+constexpr std::int64_t kCeilingTracks = 256;
+
 struct Totals {
+    std::int64_t n_tracks;
     std::int32_t* total;  ///< (n_tracks, n_classes)
     std::uint16_t* odd;   ///< (n_tracks,)
+    float* ceiling;       ///< (ceil(n_tracks / 256), 2): at least the entropy and the margin of the best of so many tracks
 };
 
+/// Set the ceilings of the tracks start..stop-1, and of those that share one with them.
+void refresh_ceilings(const Totals& totals, std::int64_t n_classes, std::int64_t start, std::int64_t stop) noexcept;
+
 /// Replace a member's rows of tracks start..stop-1 in `held` by `rows`, and its share of the totals. With `first` what
-/// was held counts for nothing: the member adds its first share.
+/// was held counts for nothing: the member adds its first share, and the ceilings are to be refreshed when all have.
 template <class T>
 void replace_share(const Totals& totals, T* held, const T* rows, bool first, double factor, std::int64_t n_classes,
                    std::int64_t start, std::int64_t stop) noexcept;

@@ -46,12 +46,17 @@ def _votes() -> NDArray[np.uint8]:
 
 
 def _state(dtype: str) -> tuple[NDArray[Any], ...]:
-    return np.zeros((3, 4), np.int32), np.zeros(3, np.uint16), np.zeros((2, 4, 4), dtype)[:, :3]
+    held = np.zeros((2, 4, 4), dtype)[:, :3]
+    return np.zeros((3, 4), np.int32), np.zeros(3, np.uint16), np.zeros((1, 2), np.float32), held
 
 
 def _share_replace() -> Iterator[Arguments]:
     for dtype in ("f4", "f8"):
         yield *_state(dtype), 0, _frozen(np.full((3, 4), 0.25, dtype)), False, 2.0**29, 0, 3
+
+
+def _state_ceilings() -> Iterator[Arguments]:
+    yield *_state("f4")[:3], 0, 3
 
 
 def _state_utility() -> Iterator[Arguments]:
@@ -72,6 +77,7 @@ EXAMPLES: dict[str, Callable[[], Iterator[Arguments]]] = {
     "mean_kl": _utility,
     "query_top": _query,
     "share_replace": _share_replace,
+    "state_ceilings": _state_ceilings,
     "state_top": _state_top,
     "state_utility": _state_utility,
     "top_k": _top_k,

@@ -19,6 +19,7 @@ from dissensus.strategies.disagreement import Top, in_blocks
 __all__ = ["ConsensusState"]
 
 _UNIT = 2.0**30
+_SHARED = 256  # tracks that share a ceiling
 _MEASURES = {"consensus_entropy": 0, "margin": 2}
 
 
@@ -62,12 +63,13 @@ class ConsensusState:
     """The running mean of a committee over a pool: replace one member's predictions, rank again at once.
 
     The mean is kept in whole numbers (units of 2**-30), so that a sum does not depend on the order of updates and never
-    drifts: after any history the state is, bit for bit, the one built from the same predictions afresh. A query reads the
-    mean, not the members, and scores whatever could be among the best again in float64 from the members' rows: its
-    answer is, bit for bit, that of :func:`dissensus.strategies.query_top` on all of them.
+    drifts: after any history the state is, bit for bit, the one built from the same predictions afresh. An update notes,
+    for every 256 tracks, what the best of them can score at most; a query passes over those who cannot be among the best,
+    reads the mean of the others, not the members, and scores whatever could be among the best again in float64 from the
+    members' rows: its answer is, bit for bit, that of :func:`dissensus.strategies.query_top` on all of them.
 
-    Memory per million tracks of 4 classes: 16 MB for the mean, 2 MB for flags, and the members' rows, 16 MB each in
-    float32 (338 MB for twenty members); see :attr:`nbytes`. Growing keeps up to an eighth more.
+    Memory per million tracks of 4 classes: 16 MB for the mean, 2 MB for flags, 31 kB for what blocks can score, and the
+    members' rows, 16 MB each in float32 (338 MB for twenty members); see :attr:`nbytes`. Growing keeps up to an eighth more.
 
     Queries of several threads run side by side, an update waits for them and runs alone.
 
@@ -103,11 +105,13 @@ class ConsensusState:
         self._replace = _backend.resolve("share_replace", backend)
         self._top = _backend.resolve("state_top", backend)
         self._write = _backend.resolve("state_utility", backend)
+        self._ceilings = _backend.resolve("state_ceilings", backend)
         self._lock = _ManyReadersOneWriter()
         self._n = 0
         self._held = np.empty((rows.shape[0], 0, rows.shape[2]), rows.dtype)
         self._total = np.empty((0, rows.shape[2]), np.int32)
         self._odd = np.empty(0, np.uint16)
+        self._ceiling = np.empty((0, 2), np.float32)
         self._append(rows, slack=0)
 
     @property
@@ -128,10 +132,11 @@ class ConsensusState:
     @property
     def nbytes(self) -> int:
         """Bytes in use, with the room kept for growth."""
-        return int(self._held.nbytes + self._total.nbytes + self._odd.nbytes)
+        return int(self._held.nbytes + self._total.nbytes + self._odd.nbytes + self._ceiling.nbytes)
 
-    def _arrays(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        return self._total[: self._n], self._odd[: self._n], self._held[:, : self._n]
+    def _arrays(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        blocks = -(-self._n // _SHARED)
+        return self._total[: self._n], self._odd[: self._n], self._ceiling[:blocks], self._held[:, : self._n]
 
     def update(self, member: int, proba: ArrayLike, *, n_threads: int | None = 1) -> None:
         """Replace the predictions of one member, over all tracks.
@@ -160,10 +165,10 @@ class ConsensusState:
                 raise ParameterError(
                     f"proba must be ({self._n}, {self.n_classes}), a row for every track; got shape {rows.shape}"
                 )
-            total, odd, held = self._arrays()
+            total, odd, ceiling, held = self._arrays()
             factor = float(self._factor[member])
-            run_blocks(
-                lambda start, stop: self._replace(total, odd, held, member, rows, False, factor, start, stop),
+            run_blocks(  # blocks of a multiple of _SHARED tracks: no two workers meet at a ceiling
+                lambda start, stop: self._replace(total, odd, ceiling, held, member, rows, False, factor, start, stop),
                 self._n,
                 n_threads=workers,
             )
@@ -195,10 +200,12 @@ class ConsensusState:
         """
         k, number = check_count(k, "k", minimum=0), self._number_of(measure)
         with self._lock.reading():
-            total, odd, held = self._arrays()
+            total, odd, ceiling, held = self._arrays()
 
             def best(excluded: NDArray[np.int64], start: int, stop: int, index: Any, score: Any) -> int:
-                return int(self._top(total, odd, held, self._weight, number, excluded, start, stop, index, score))
+                return int(
+                    self._top(total, odd, ceiling, held, self._weight, number, excluded, start, stop, index, score)
+                )
 
             return in_blocks(best, self._n, k, exclude, n_threads)
 
@@ -206,10 +213,10 @@ class ConsensusState:
         """Utility of every track, ``(n_tracks,)`` float32; NaN where the mean is no distribution."""
         number = self._number_of(measure)
         with self._lock.reading():
-            total, odd, held = self._arrays()
+            total, odd, ceiling, held = self._arrays()
             out = np.empty(self._n, np.float32)
             run_blocks(
-                lambda start, stop: self._write(total, odd, held, self._weight, number, start, stop, out),
+                lambda start, stop: self._write(total, odd, ceiling, held, self._weight, number, start, stop, out),
                 self._n,
                 n_threads=resolve_threads(n_threads),
             )
@@ -249,33 +256,32 @@ class ConsensusState:
         with self._lock.writing():
             stay = np.ones(self._n, bool)
             stay[as_exclude(tracks, self._n)] = False
-            total, odd, held = self._arrays()
+            total, odd, _, held = self._arrays()
             self._total, self._odd = total[stay], odd[stay]
             self._held = np.ascontiguousarray(held[:, stay])
             self._n = len(self._odd)
+            self._ceiling = np.empty((-(-self._n // _SHARED), 2), np.float32)
+            self._ceilings(self._total, self._odd, self._ceiling, 0, self._n)
 
     def _append(self, rows: NDArray[Any], *, slack: int) -> None:
         n = self._n + rows.shape[1]
         if n > len(self._odd):
             room = n + slack
             total, odd = np.zeros((room, self.n_classes), np.int32), np.zeros(room, np.uint16)
+            ceiling = np.empty((-(-room // _SHARED), 2), np.float32)
             held = np.empty((self.n_members, room, self.n_classes), self._held.dtype)
-            total[: self._n], odd[: self._n], held[:, : self._n] = self._arrays()
-            self._total, self._odd, self._held = total, odd, held
-        new = slice(self._n, n)
-        self._total[new], self._odd[new] = 0, 0
-        for member, row in enumerate(np.asarray(rows, self._held.dtype)):
-            self._replace(
-                self._total[new],
-                self._odd[new],
-                self._held[:, new],
-                member,
-                row,
-                True,
-                float(self._factor[member]),
-                0,
-                rows.shape[1],
-            )
+            before = total[: self._n], odd[: self._n], ceiling[: -(-self._n // _SHARED)], held[:, : self._n]
+            for to, kept in zip(before, self._arrays(), strict=True):
+                to[...] = kept
+            self._total, self._odd, self._ceiling, self._held = total, odd, ceiling, held
+        new, blocks = slice(self._n, n), slice(-(-n // _SHARED))
+        total, odd, held = self._total[new], self._odd[new], self._held[:, new]
+        total[:], odd[:] = 0, 0
+        part = np.empty((-(-rows.shape[1] // _SHARED), 2), np.float32)  # written below, when all members are in
+        for member, row in enumerate(np.asarray(rows, held.dtype)):
+            factor = float(self._factor[member])
+            self._replace(total, odd, part, held, member, row, True, factor, 0, rows.shape[1])
+        self._ceilings(self._total[:n], self._odd[:n], self._ceiling[blocks], self._n, n)
         self._n = n
 
     @staticmethod

@@ -1,7 +1,8 @@
 """The running mean of a committee, from its rows: what the totals of whole numbers must agree with.
 
 The totals are kept here as the compiled twins keep them, one rounded share per member, so that backends can take turns on
-one state; what is asked of the mean is answered in float64 from the rows held.
+one state; what is asked of the mean is answered in float64 from the rows held. Ceilings, which spare a query the tracks that
+cannot be among the best, are no use to that: here they are set to infinity, which spares nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from dissensus.kernels.reference import entropy
 
-__all__ = ["share_replace", "state_top", "state_utility"]
+__all__ = ["share_replace", "state_ceilings", "state_top", "state_utility"]
 
 Array = NDArray[Any]
 
@@ -31,10 +32,25 @@ def _odd(rows: Array) -> Any:
     return np.any(~((p >= 0) & (p <= 1.5)), axis=1)
 
 
+def state_ceilings(total: Array, odd: Array, ceiling: Array, start: int, stop: int) -> None:
+    """Write what the tracks ``start:stop`` can score at most, and those that share a ceiling with them: here, anything."""
+    ceiling[start // 256 : -(-stop // 256)] = np.inf
+
+
 def share_replace(
-    total: Array, odd: Array, held: Array, member: int, rows: Array, first: bool, factor: float, start: int, stop: int
+    total: Array,
+    odd: Array,
+    ceiling: Array,
+    held: Array,
+    member: int,
+    rows: Array,
+    first: bool,
+    factor: float,
+    start: int,
+    stop: int,
 ) -> None:
     """Replace a member's rows of ``start:stop`` in ``held``, and its share of the totals; ``first``: it had none."""
+    state_ceilings(total, odd, ceiling, start, stop)
     here = slice(start, stop)
     if not first:
         total[here] -= _share(held[member, here], factor)
@@ -45,7 +61,15 @@ def share_replace(
 
 
 def state_utility(
-    total: Array, odd: Array, held: Array, weight: Array, measure: int, start: int, stop: int, out: Array
+    total: Array,
+    odd: Array,
+    ceiling: Array,
+    held: Array,
+    weight: Array,
+    measure: int,
+    start: int,
+    stop: int,
+    out: Array,
 ) -> None:
     """Write the utility of the members' mean into ``out[start:stop]``."""
     (entropy.consensus_entropy if measure == 0 else entropy.margin)(held, weight, start, stop, out)
@@ -54,6 +78,7 @@ def state_utility(
 def state_top(
     total: Array,
     odd: Array,
+    ceiling: Array,
     held: Array,
     weight: Array,
     measure: int,

@@ -1,0 +1,123 @@
+// The running mean: whole-number totals, their utilities, and what the best of a block of tracks can come to at most.
+// Included by blocks_impl.hpp.
+#pragma once
+
+#include "blocks.hpp"
+#include "lanes_impl.hpp"
+#include "measures_impl.hpp"
+
+namespace dissensus {
+namespace {
+
+inline std::int32_t share(float p, float factor) noexcept {
+    const bool fit = p >= 0.0f && p <= 1.5f;
+    return static_cast<std::int32_t>((fit ? p : 0.0f) * factor + 0.5f);
+}
+
+template <class T>
+inline bool replace(std::int32_t* __restrict total, T* __restrict held, const T* __restrict rows, bool first, float factor,
+                    std::int64_t n) noexcept {
+    int odd = 0;
+    if (first) {
+        for (std::int64_t j = 0; j < n; ++j) {
+            const float p = static_cast<float>(rows[j]);
+            odd |= !(p >= 0.0f) | !(p <= 1.5f);
+            total[j] += share(p, factor);
+            held[j] = rows[j];
+        }
+    } else {
+        for (std::int64_t j = 0; j < n; ++j) {
+            const float p = static_cast<float>(rows[j]);
+            odd |= !(p >= 0.0f) | !(p <= 1.5f);
+            total[j] += share(p, factor) - share(static_cast<float>(held[j]), factor);
+            held[j] = rows[j];
+        }
+    }
+    return odd != 0;
+}
+
+bool replace_f32(std::int32_t* total, float* held, const float* rows, bool first, float factor, std::int64_t n) noexcept {
+    return replace(total, held, rows, first, factor, n);
+}
+
+bool replace_f64(std::int32_t* total, double* held, const double* rows, bool first, float factor, std::int64_t n) noexcept {
+    return replace(total, held, rows, first, factor, n);
+}
+
+bool holds_odd(const std::uint16_t* odd, std::int64_t n) noexcept {
+    int found = 0;
+    for (std::int64_t i = 0; i < n; ++i) found |= odd[i];
+    return found != 0;
+}
+
+inline void scale(const std::int32_t* total, std::int64_t n, float unit, float* mean) noexcept {
+    for (std::int64_t j = 0; j < n; ++j) mean[j] = static_cast<float>(total[j]) * unit;
+}
+
+template <int measure>
+inline std::uint64_t scan_total_tiles(const std::int32_t* total, std::int64_t n, float unit, const Floor& floor,
+                                      float* out) noexcept {
+    std::uint64_t found = 0;
+    std::int64_t i = 0;
+    for (; i + kTile <= n; i += kTile) {
+        Floats rows[4];
+        for (int r = 0; r < 4; ++r) rows[r] = to_floats(load(total + 4 * i + kTile * r)) * unit;
+        found |= std::uint64_t(scan_tile<measure>(rows, floor, out + i)) << (i / kTile);
+    }
+    if (i < n) {
+        float mean[4 * kTile];
+        scale(total + 4 * i, 4 * (n - i), unit, mean);
+        found |= std::uint64_t(scan_some<measure>(mean, n - i, floor, out + i)) << (i / kTile);
+    }
+    return found;
+}
+
+std::uint64_t scan_total(int measure, const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit,
+                         const Floor& floor, float* out) noexcept {
+    if (n_classes == 4) {
+        return measure == 2 ? scan_total_tiles<2>(total, n, unit, floor, out)
+                            : scan_total_tiles<0>(total, n, unit, floor, out);
+    }
+    float mean[kBlockFloats];
+    scale(total, n * n_classes, unit, mean);
+    return scan_rows(measure, mean, n, n_classes, floor, out);
+}
+
+// Least spread / sum^3 and least lead / sum of a block of tracks; minus infinity if float64 must look at one of them.
+void least_spread(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, float* spread,
+                  float* lead) noexcept {
+    Floats low_spread = all(kInfinity), low_lead = all(kInfinity);
+    std::int64_t i = 0;
+    if (n_classes == 4) {
+        for (; i + kTile <= n; i += kTile) {
+            Floats rows[4];
+            for (int r = 0; r < 4; ++r) rows[r] = to_floats(load(total + 4 * i + kTile * r)) * unit;
+            const Tile mean(rows);
+            const Floats off = all(-kInfinity), part = 1.0f / where(mean.fit, mean.sum, all(1.0f));
+            low_spread = lesser(low_spread, where(mean.fit, tile_spread(mean) * (part * part * part), off));
+            low_lead = lesser(low_lead, where(mean.fit, tile_lead(mean) * part, off));
+        }
+    }
+    const std::int64_t step = least(kTile, tracks_per_block(n_classes));
+    for (; i < n; i += step) {
+        const std::int64_t some = least(step, n - i);
+        float mean[kBlockFloats], spreads[kTile], cubes[kTile], margins[kTile];
+        scale(total + i * n_classes, some * n_classes, unit, mean);
+        row_spreads_any(mean, some, n_classes, spreads, cubes);
+        margin_rows(mean, some, n_classes, margins);
+        for (std::int64_t l = 0; l < some; ++l) {
+            const bool fit = spreads[l] >= 0.0f;
+            const float a = fit ? spreads[l] / cubes[l] : -kInfinity, b = fit ? 1.0f - margins[l] : -kInfinity;
+            low_spread[l] = a < low_spread[l] ? a : low_spread[l];
+            low_lead[l] = b < low_lead[l] ? b : low_lead[l];
+        }
+    }
+    *spread = *lead = kInfinity;
+    for (int l = 0; l < 16; ++l) {
+        *spread = low_spread[l] < *spread ? low_spread[l] : *spread;
+        *lead = low_lead[l] < *lead ? low_lead[l] : *lead;
+    }
+}
+
+}  // namespace
+}  // namespace dissensus
