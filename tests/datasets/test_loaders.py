@@ -67,6 +67,11 @@ def test_amg1608_names_broken_and_missing_files(tmp_path):
     with pytest.raises(DataFormatError, match="cannot be read as a MAT-file"):
         amg1608.load(tmp_path)
     root = twins.amg1608(tmp_path / "b")
+    (root / "anno").mkdir()
+    for file in ("AMG1608.mat", "1608_song_id.mat"):  # as the authors of the experiments keep it
+        (root / file).rename(root / "anno" / file)
+    assert amg1608.load(root).pool.track_ids[:2].tolist() == ["3", "10"]
+    (root / "anno" / "1608_song_id.mat").unlink()
     savemat(root / "mat_id2song_id.mat", {"mat_id2song_id": np.ones((6, 1))})
     with pytest.raises(DataFormatError, match="6 different numbers"):
         amg1608.load(root)
@@ -198,8 +203,11 @@ def test_fourq(tmp_path, replace):
     assert data.track_table["file"][1] == "Q2/MT0000000001.mp3"
     assert data.pool.feature_names == ("f1", "f2")
     first = (root / "features.csv").read_text().splitlines()[-1].split(",")  # the twin's table is upside down
-    np.testing.assert_allclose(data.pool.X[0], [float(v) for v in first[1:]], rtol=1e-6)
+    np.testing.assert_allclose(data.pool.X[0], [float(v) for v in first[1:3]], rtol=1e-6)
     assert fourq.load(root).pool.n_features == 0
+    (root / "panda_dataset_taffc_annotations.csv").rename(tmp_path / "annotations.csv")
+    assert fourq.load(root).weak_label.tolist() == data.weak_label.tolist()  # the metadata have the quadrants too
+    (tmp_path / "annotations.csv").rename(root / "panda_dataset_taffc_annotations.csv")
     replace(root / "features.csv", "MT0000000003", "MT9")
     with pytest.raises(DataFormatError, match="no row for 'MT0000000003'"):
         fourq.load(root, features=root / "features.csv")

@@ -120,6 +120,56 @@ def test_nobody_else() -> None:
     assert n_raters.tolist() == [0, 0]
 
 
+def test_a_session_and_a_selection_ask_by_the_weighted_consensus() -> None:
+    """Tracks that the blind raters alone dispute are asked by plain shares, not by weighted ones."""
+    from dissensus.committee import Committee
+    from dissensus.features.pool import Pool
+    from dissensus.personalisation import Session
+    from dissensus.strategies import select
+
+    truth, rater, track, label = crowd(accuracy=(0.95, 0.9, 0.9, 0.25, 0.25))
+    sizes = {"n_tracks": 150, "n_classes": 4}
+    weighted = weighted_human_consensus(rater, track, label, "me", **sizes)
+    plain = leave_listener_out(rater, track, label, "me", **sizes)
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((150, 5))
+    classes = ("Q1", "Q2", "Q3", "Q4")
+    committee = Committee.pretrain(X, np.array(classes)[truth], np.arange(150), kinds=("gnb",), n_folds=2)
+    pool = Pool(X.astype(np.float32), np.array([f"t{i}" for i in range(150)]))
+    asked = {}
+    for name, told in (("weighted", weighted), ("plain", plain)):
+        query = Session(committee, pool, strategy="hc", crowd=told, balanced=False).ask(20)
+        asked[name] = {int(t[1:]) for t in query.track_ids.tolist()}
+        chosen = select("hc", 20, human=told[0], n_raters=told[1])
+        assert np.allclose(np.sort(chosen.utility), np.sort(query.utility))
+    assert asked["weighted"] != asked["plain"]
+    disputed = []  # by those who listen
+    for t in range(150):
+        _, n = np.unique(label[(track == t) & (rater < 3)], return_counts=True)
+        disputed.append(-(n / n.sum() * np.log(n / n.sum())).sum())
+    by = {name: np.mean([disputed[t] for t in tracks]) for name, tracks in asked.items()}
+    assert by["weighted"] > by["plain"]
+
+
+def test_repeated_votes_count_once_and_weights_are_checked() -> None:
+    from dissensus.strategies import human_consensus
+
+    _, rater, track, label = crowd(40)
+    first = weighted_human_consensus(rater, track, label, "me", n_tracks=40, n_classes=4)
+    twice = [
+        np.concatenate([(column + 1) % 4 if column is label else column, column]) for column in (rater, track, label)
+    ]
+    again = weighted_human_consensus(*twice, "me", n_tracks=40, n_classes=4)
+    assert np.array_equal(first[0], again[0])
+    assert np.array_equal(first[1], again[1])
+    for weight in ([1.0], [1.0, -1.0], [1.0, np.nan]):
+        with pytest.raises(ParameterError, match="weight must be 2"):
+            human_consensus([0, 1], [0, 1], n_tracks=2, n_classes=2, weight=weight)
+    proba, n_raters = human_consensus([0, 0, 1], [0, 1, 1], n_tracks=2, n_classes=2, weight=[3.0, 1.0, 0.0])
+    assert proba.tolist() == [[0.75, 0.25], pytest.approx([2 / 3, 1 / 3])]
+    assert n_raters.tolist() == [2, 1]
+
+
 @pytest.mark.data
 def test_on_real_listeners_weighting_does_not_help(research_data: Path) -> None:
     data = trompa.load(research_data / "trompa_mer")

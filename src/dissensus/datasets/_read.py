@@ -211,8 +211,12 @@ def read_numeric(path: Path, *, delimiter: str = ",") -> tuple[list[str], NDArra
     return names, values
 
 
-def read_numeric_by_id(path: Path, ids: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
+def read_numeric_by_id(
+    path: Path, ids: Sequence[str], *, leave: Sequence[str] = ()
+) -> tuple[list[str], NDArray[np.float32]]:
     """Rows of a table, first column an id and the others numbers, in the order of ``ids``; names of the others.
+
+    Columns named in ``leave`` are not read.
 
     Raises
     ------
@@ -220,7 +224,7 @@ def read_numeric_by_id(path: Path, ids: Sequence[str]) -> tuple[list[str], NDArr
         An id is missing, twice or without values, or a value is not a finite number.
     """
     table = read_table(path)
-    key, *names = table
+    key, *names = (name for name in table if name not in leave)
     if not names:
         raise DataFormatError(f"{path}, line 1: no column beside {key!r}")
     index = unique_index([cell.strip() for cell in table[key]], table, key or "id")

@@ -20,6 +20,7 @@ from dissensus.features.pool import Pool
 __all__ = ["load"]
 
 _LABEL_FILES: Final = ("AMG1608.mat", "amg1608.mat", "song_label.mat", "amg1608_v2.mat")
+_ID_FILES: Final = ("1608_song_id.mat", "mat_id2song_id.mat")
 _N_TURK: Final = 643
 _N_LISTENERS: Final = 665
 _FRAME_S: Final = 30.0 / 1199
@@ -32,8 +33,9 @@ def load(folder: str | Path, *, features: bool = False, boundary: Boundary = "no
     Parameters
     ----------
     folder : path
-        Holds the MAT-file with ``song_label`` (``AMG1608.mat`` of the release, or ``song_label.mat``) and, if there is
-        one, ``mat_id2song_id.mat``, which maps its rows to the ids of the audio files.
+        Holds, itself or in ``anno/``, the MAT-file with ``song_label`` (``AMG1608.mat`` of the release, or
+        ``song_label.mat``) and, if there is one, ``1608_song_id.mat`` (or ``mat_id2song_id.mat``), whose variable
+        ``mat_id2song_id`` maps its rows to the ids of the audio files. Without it songs are called by their row, from 1.
     features : bool
         Read ``feat_cell`` (72 descriptors a frame) and give mean and standard deviation over windows of 1 s, 50 %
         overlap: 144 columns. Without, there are no feature columns and one window a song.
@@ -55,16 +57,17 @@ def load(folder: str | Path, *, features: bool = False, boundary: Boundary = "no
         without the other.
     """
     root = require_folder(folder, "expected the MAT-file of AMG1608")
-    found = [root / name for name in _LABEL_FILES if (root / name).is_file()]
-    if not found:
-        raise DataFormatError(f"{root}: none of {', '.join(_LABEL_FILES)} is here; expected the ratings of AMG1608")
-    path = found[0]
+    path = _first(root, _LABEL_FILES)
+    if path is None:
+        raise DataFormatError(
+            f"{root}: none of {', '.join(_LABEL_FILES)} is here or in anno/; expected the ratings of AMG1608"
+        )
     label = np.asarray(_variable(path, "song_label"))
     if label.ndim != 3 or label.shape[2] != 2 or label.dtype.kind not in "fiu" or 0 in label.shape:
         raise DataFormatError(
             f"{path}: song_label is {label.dtype} {label.shape}, expected numbers (songs, listeners, 2)"
         )
-    ids = _song_ids(root / "mat_id2song_id.mat", len(label))
+    ids = _song_ids(_first(root, _ID_FILES), len(label))
     valence, arousal = label[:, :, 0].astype(np.float64), label[:, :, 1].astype(np.float64)
     rated = ~np.isnan(valence)
     if (rated != ~np.isnan(arousal)).any():
@@ -110,8 +113,15 @@ def _variable(path: Path, name: str) -> Any:
     return content[name]
 
 
-def _song_ids(path: Path, n_songs: int) -> NDArray[np.str_]:
-    if not path.is_file():
+def _first(root: Path, names: tuple[str, ...]) -> Path | None:
+    """The first of the files that is there."""
+    return next(
+        (folder / name for name in names for folder in (root, root / "anno") if (folder / name).is_file()), None
+    )
+
+
+def _song_ids(path: Path | None, n_songs: int) -> NDArray[np.str_]:
+    if path is None:
         return np.array([str(i + 1) for i in range(n_songs)])
     ids = np.asarray(_variable(path, "mat_id2song_id")).reshape(-1)
     if len(ids) != n_songs or ids.dtype.kind not in "iuf" or len(np.unique(ids)) != n_songs:

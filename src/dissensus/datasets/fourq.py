@@ -25,9 +25,11 @@ def load(folder: str | Path, *, features: str | Path | None = None) -> Dataset:
     Parameters
     ----------
     folder : path
-        Holds ``panda_dataset_taffc_annotations.csv`` and, as released, the clips in ``Q1/`` to ``Q4/``.
+        Holds ``panda_dataset_taffc_annotations.csv`` (or ``panda_dataset_taffc_metadata.csv``, which has the quadrants
+        too) and, as released, the clips in ``Q1/`` to ``Q4/``.
     features : path, optional
-        A table whose first column is the song id and whose others are numbers, one row a song.
+        A table whose first column is the song id and whose others are numbers, one row a song, such as the released
+        ``top100_features.csv``; its column ``Quadrant`` is left where it is.
 
     Returns
     -------
@@ -41,7 +43,9 @@ def load(folder: str | Path, *, features: str | Path | None = None) -> Dataset:
         A file is missing or not as published; the message has file, place and cause.
     """
     root = require_folder(folder, "expected the 4Q audio emotion data set")
-    path = find_file(root, "panda_dataset_taffc_annotations.csv", what="the annotations of 4Q")
+    path = find_file(
+        root, *(f"panda_dataset_taffc_{n}.csv" for n in ("annotations", "metadata")), what="4Q's quadrants"
+    )
     table = read_table(path, required=("Song", "Quadrant"))
     songs = [cell.strip() for cell in table["Song"]]
     unique_index(songs, table, "Song")
@@ -55,7 +59,7 @@ def load(folder: str | Path, *, features: str | Path | None = None) -> Dataset:
     names: list[str] | None = None
     X = np.zeros((len(songs), 0), dtype=np.float32)
     if features is not None:
-        names, X = read_numeric_by_id(Path(features), songs)
+        names, X = read_numeric_by_id(Path(features), songs, leave=("Quadrant",))
     table_of = {"file": np.array([f"{q}/{song}.mp3" for song, q in zip(songs, given, strict=True)])}
     source = "4Q audio emotion, Panda, Malheiro & Paiva, IEEE TAFFC 2020; mir.dei.uc.pt"
     pool = Pool(X, np.array(songs), feature_names=names)

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._validate import check_count
 from dissensus.errors import ParameterError
+from dissensus.strategies.consensus import human_consensus, votes_of_others
 
 __all__ = ["DawidSkene", "fit_dawid_skene", "weighted_human_consensus"]
 
@@ -193,36 +194,34 @@ def weighted_human_consensus(
 
     Returns
     -------
-    proba : (n_tracks, n_classes) ndarray of float32
-        Rows sum to 1; tracks without a vote take the shares over all votes.
-    n_raters : (n_tracks,) ndarray of int64
-        Votes counted, whatever their weight.
+    proba, n_raters
+        As in :func:`dissensus.strategies.human_consensus`; ``n_raters`` counts votes, whatever their weight.
 
     Notes
     -----
-    Made for comparison: see the head of this module for why plain shares are the default.
+    Made for comparison: see the head of this module for why plain shares are the default. What it gives can stand in the
+    place of the plain consensus wherever one is asked for: ``Session(committee, pool, strategy="hc", crowd=(proba,
+    n_raters))``, or :func:`dissensus.strategies.select`:
+
+    Examples
+    --------
+    >>> from dissensus.strategies import select
+    >>> who = ["ann"] * 4 + ["bob"] * 4 + ["cy"] * 4
+    >>> track, said = [0, 1, 2, 3] * 3, [0, 1, 0, 1, 0, 1, 0, 0, 1, 1, 1, 1]
+    >>> human, n_raters = weighted_human_consensus(who, track, said, "dee", n_tracks=4, n_classes=2)
+    >>> select("hc", 1, human=human, n_raters=n_raters).index.tolist()
+    [3]
     """
-    who = np.asarray(listener_id)
-    track, label = np.asarray(track_index), np.asarray(class_index)
-    if who.ndim != 1 or not who.shape == track.shape == label.shape:
-        raise ParameterError(f"one row a judgement, please: shapes {who.shape}, {track.shape}, {label.shape}")
     if not (np.isfinite(prior) and prior >= 0):
         raise ParameterError(f"prior={prior!r}: must be a number of votes >= 0")
-    keep = np.array([person != listener for person in who.tolist()], dtype=bool) & (track >= 0) & (label >= 0)
-    names, rater = np.unique(who[keep], return_inverse=True)
-    rater, track, label = rater.reshape(-1), track[keep].astype(np.int64), label[keep].astype(np.int64)
-    if len(rater) == 0:
-        uniform = np.full((n_tracks, n_classes), 1.0 / n_classes, dtype=np.float32)
-        return uniform, np.zeros(n_tracks, dtype=np.int64)
-    model = fit_dawid_skene(
-        rater, track, label, n_raters=len(names), n_tracks=n_tracks, n_classes=n_classes, smoothing=smoothing
-    )
-    told = model.informativeness[rater]
-    weight = told / told.mean() if told.any() else np.ones(len(rater))
-    flat = track * n_classes + label
-    votes = np.bincount(flat, weights=weight, minlength=n_tracks * n_classes).reshape(n_tracks, n_classes)
-    n_raters = np.bincount(track, minlength=n_tracks)
-    at_large = (votes.sum(axis=0) + 1.0) / (votes.sum() + n_classes)
-    total = votes.sum(axis=1, keepdims=True) + prior
-    proba = np.where(total > 0, (votes + prior * at_large) / np.where(total > 0, total, 1.0), at_large)
-    return proba.astype(np.float32), n_raters.astype(np.int64)
+    rater, track, label = votes_of_others(listener_id, track_index, class_index, listener)
+    weight = np.ones(len(rater))
+    if len(rater):
+        n_raters = int(rater.max()) + 1
+        model = fit_dawid_skene(
+            rater, track, label, n_raters=n_raters, n_tracks=n_tracks, n_classes=n_classes, smoothing=smoothing
+        )
+        told = model.informativeness[rater]
+        if told.any():
+            weight = told / told.mean()
+    return human_consensus(track, label, n_tracks=n_tracks, n_classes=n_classes, prior=prior, weight=weight)

@@ -72,7 +72,13 @@ def machine_consensus(proba: ArrayLike, member_weight: ArrayLike | None = None) 
 
 
 def human_consensus(
-    track_index: ArrayLike, class_index: ArrayLike, *, n_tracks: int, n_classes: int, prior: float = 0.0
+    track_index: ArrayLike,
+    class_index: ArrayLike,
+    *,
+    n_tracks: int,
+    n_classes: int,
+    prior: float = 0.0,
+    weight: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     r"""What people said about each track, as relative frequencies of the classes.
 
@@ -90,18 +96,21 @@ def human_consensus(
         Size of the result.
     prior : float
         ``a``: how many votes the crowd at large is worth on every track. 0: the bare frequencies.
+    weight : (n_votes,) array_like of float, optional
+        What each vote counts, finite and >= 0, such as its annotator's reliability
+        (:func:`dissensus.evaluation.annotators.weighted_human_consensus` learns it). Default: 1.
 
     Returns
     -------
     proba : (n_tracks, n_classes) ndarray of float32
-        Rows sum to 1.
+        Rows sum to 1; where all votes of a track weigh nothing, the crowd at large.
     n_raters : (n_tracks,) ndarray of int64
         Votes per track; 0 says that the row is the crowd at large.
 
     Raises
     ------
     ParameterError
-        An index out of range, columns of different length, a negative prior.
+        An index out of range, columns of different length, a negative prior or weight.
 
     References
     ----------
@@ -125,13 +134,22 @@ def human_consensus(
         raise ParameterError(f"track_index has {len(track)} votes, class_index {len(label)}")
     if not (isinstance(prior, (int, float, np.number)) and np.isfinite(prior) and prior >= 0):
         raise ParameterError(f"prior={prior!r}: must be a number of votes >= 0")
-    votes = np.bincount(track * n_classes + label, minlength=n_tracks * n_classes).reshape(n_tracks, n_classes)
-    at_large = (votes.sum(axis=0) + 1.0) / (len(track) + n_classes)
-    n_raters = votes.sum(axis=1)
-    total = n_raters[:, None] + prior
+    worth = None if weight is None else _weights(weight, len(track))
+    flat = track * n_classes + label
+    votes = np.bincount(flat, weights=worth, minlength=n_tracks * n_classes).reshape(n_tracks, n_classes)
+    at_large = (votes.sum(axis=0) + 1.0) / (votes.sum() + n_classes)
+    given = votes.sum(axis=1, keepdims=True)
+    total = given + prior
     smoothed = (votes + prior * at_large) / np.where(total > 0, total, 1.0)
-    proba = np.where(n_raters[:, None] > 0, smoothed, at_large)
-    return proba.astype(np.float32), n_raters.astype(np.int64)
+    proba = np.where(given > 0, smoothed, at_large)
+    return proba.astype(np.float32), np.bincount(track, minlength=n_tracks).astype(np.int64)
+
+
+def _weights(weight: ArrayLike, n_votes: int) -> NDArray[np.float64]:
+    worth = as_float(weight, "weight").astype(np.float64)
+    if worth.shape != (n_votes,) or not np.isfinite(worth).all() or (worth < 0).any():
+        raise ParameterError(f"weight must be {n_votes} finite numbers >= 0, one a vote; got shape {worth.shape}")
+    return worth
 
 
 def leave_listener_out(
@@ -171,6 +189,17 @@ def leave_listener_out(
     >>> proba[0].tolist(), n_raters.tolist()
     ([0.0, 1.0, 0.0, 0.0], [1, 0])
     """
+    _, track, label = votes_of_others(listener_id, track_index, class_index, listener)
+    return human_consensus(track, label, n_tracks=n_tracks, n_classes=n_classes, prior=prior)
+
+
+def votes_of_others(
+    listener_id: ArrayLike, track_index: ArrayLike, class_index: ArrayLike, listener: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The votes of everybody but one listener: number of the person (from 0, by id), track and class of each.
+
+    Parameters, and which rows are votes, as in :func:`leave_listener_out`.
+    """
     who = np.asarray(listener_id)
     track, label = np.asarray(track_index), np.asarray(class_index)
     if who.ndim != 1 or not who.shape == track.shape == label.shape:
@@ -178,13 +207,12 @@ def leave_listener_out(
     others = np.array([person != listener for person in who.tolist()], dtype=bool)
     others = others & (track >= 0) & (label >= 0)
     track, label = track[others].astype(np.int64), label[others].astype(np.int64)
-    if len(track):
-        _, person = np.unique(who[others], return_inverse=True)
-        pair = person.reshape(-1).astype(np.int64) * (int(track.max()) + 1) + track
-        _, from_end = np.unique(pair[::-1], return_index=True)
-        last = np.sort(len(pair) - 1 - from_end)
-        track, label = track[last], label[last]
-    return human_consensus(track, label, n_tracks=n_tracks, n_classes=n_classes, prior=prior)
+    _, person = np.unique(who[others], return_inverse=True)
+    person = person.reshape(-1).astype(np.int64)
+    pair = person * (int(track.max(initial=0)) + 1) + track
+    _, from_end = np.unique(pair[::-1], return_index=True)
+    last = np.sort(len(pair) - 1 - from_end)
+    return person[last], track[last], label[last]
 
 
 def select(

@@ -14,7 +14,7 @@ __all__ = ["amg1608", "ch818", "ismir2020", "soundtracks"]
 
 
 def amg1608(folder: str | Path, *, n_songs: int = 6, n_listeners: int = 5, seed: int = 0) -> Path:
-    """Write ``AMG1608.mat`` with ratings and frame features (three instead of 72) and ``mat_id2song_id.mat``.
+    """Write ``AMG1608.mat`` with ratings and frame features (three instead of 72) and ``1608_song_id.mat``.
 
     Every listener leaves some songs out; the ids of the songs are not the numbers of the rows.
     """
@@ -31,7 +31,7 @@ def amg1608(folder: str | Path, *, n_songs: int = 6, n_listeners: int = 5, seed:
     for i in range(n_songs):
         cells[i, 0] = rng.normal(0.0, 1.0, (3, 120))
     savemat(root / "AMG1608.mat", {"song_label": label, "feat_cell": cells})
-    savemat(root / "mat_id2song_id.mat", {"mat_id2song_id": np.arange(n_songs)[:, None] * 7 + 3})
+    savemat(root / "1608_song_id.mat", {"mat_id2song_id": np.arange(n_songs)[:, None] * 7 + 3})
     return root
 
 

@@ -99,7 +99,7 @@ def pmemo(folder: str | Path, *, n_songs: int = 6, seed: int = 0) -> Path:
 
 
 def fourq(folder: str | Path, *, n_songs: int = 8, seed: int = 0) -> Path:
-    """Write the annotations of 4Q and a table of two features, ``features.csv``."""
+    """Write the annotations of 4Q, its longer metadata, and a table of two features and the quadrant, ``features.csv``."""
     root = Path(folder)
     rng = np.random.default_rng(seed)
     song = [f"MT{i:010d}" for i in range(n_songs)]
@@ -107,8 +107,14 @@ def fourq(folder: str | Path, *, n_songs: int = 8, seed: int = 0) -> Path:
         root / "panda_dataset_taffc_annotations.csv",
         lines([["Song", "Quadrant"], *([s, f"Q{i % 4 + 1}"] for i, s in enumerate(song))]),
     )
-    rows = [[s, *np.round(rng.normal(0.0, 1.0, 2), 4).tolist()] for s in reversed(song)]
-    write(root / "features.csv", lines([["Song", "f1", "f2"], *rows]))
+    about = [[s, "Somebody, and others", f"Q{i % 4 + 1}", "Happy; Lively"] for i, s in enumerate(song)]
+    write(
+        root / "panda_dataset_taffc_metadata.csv",
+        lines([["Song", "Artist", "Quadrant", "MoodsStrSplit"], *([f'"{c}"' for c in row] for row in about)]),
+    )
+    quadrants = {s: f"Q{i % 4 + 1}" for i, s in enumerate(song)}
+    rows = [[s, *np.round(rng.normal(0.0, 1.0, 2), 4).tolist(), quadrants[s]] for s in reversed(song)]
+    write(root / "features.csv", lines([["Song", "f1", "f2", "Quadrant"], *rows]))
     return root
 
 
