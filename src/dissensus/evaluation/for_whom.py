@@ -13,7 +13,6 @@ from dissensus.datasets import Dataset
 from dissensus.errors import ParameterError
 from dissensus.evaluation.intervals import Interval, bootstrap_interval
 from dissensus.evaluation.results import Results
-from dissensus.evaluation.table import curves_of
 
 __all__ = ["Third", "agreement_with_others", "thirds_by_agreement", "thirds_by_start"]
 
@@ -57,9 +56,9 @@ def _moved(
 
 
 def _null_gain(results: Results, update: str, member: str) -> NDArray[np.float64] | None:
-    if results.null is None or not len(results.null["round"]):
+    curves = results.null_curves
+    if curves is None:
         return None
-    curves = curves_of(results.null)
     at = curves.pick(update=update, member=member)
     gain = np.array([score[-1] - score[0] for score in curves.score])
     return curves.by_listener(gain, at) if len(at) else None

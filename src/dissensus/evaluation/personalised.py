@@ -169,6 +169,11 @@ class EffectivePersonalisation:
         return asdict(self)
 
 
+def _curves(table: Any, score: str) -> Curves:
+    """Curves that are cut already are taken as they are."""
+    return table if isinstance(table, Curves) else curves_of(as_columns(table), score)
+
+
 def _gains(curves: Curves) -> NDArray[np.float64]:
     return np.array([score[-1] - score[0] for score in curves.score])
 
@@ -204,7 +209,7 @@ def effective_personalisation(
     Parameters
     ----------
     table
-        Tidy table of ``evaluate``.
+        Tidy table of ``evaluate``, or the :class:`~dissensus.evaluation.table.Curves` cut out of it.
     null, optional
         The same of runs whose answers were permuted among the tracks (``details/permuted.parquet``).
     test_share : float
@@ -217,9 +222,9 @@ def effective_personalisation(
     -------
     list of EffectivePersonalisation
     """
-    curves = curves_of(as_columns(table), score)
-    permuted = None if null is None else as_columns(null)
-    chance = None if permuted is None or not len(permuted["round"]) else _Moved.of(curves_of(permuted, score))
+    curves = _curves(table, score)
+    permuted = None if null is None else _curves(null, score)
+    chance = None if permuted is None or not len(permuted.listener) else _Moved.of(permuted)
     moved = _Moved.of(curves)
     out = []
     for where in _cells(curves, overall=overall):
@@ -288,7 +293,7 @@ def listener_gains(
     dict of str to (mean, low, high)
         Listeners sorted by id.
     """
-    curves = curves_of(as_columns(table), score)
+    curves = _curves(table, score)
     at = curves.pick(update=update) if member is None else curves.pick(update=update, member=member)
     if not len(at):
         raise ParameterError(f"no curve of update {update!r}" + ("" if member is None else f" and member {member!r}"))
@@ -317,7 +322,7 @@ def listener_groups(
     Parameters
     ----------
     table
-        Tidy table of ``evaluate``.
+        Tidy table of ``evaluate``, or the :class:`~dissensus.evaluation.table.Curves` cut out of it.
     update : str
     rule : {"interval", "published"}
         ``"interval"``: ``gains``, ``loses`` or ``undecided`` by the interval of :func:`listener_gains`. ``"published"``:
@@ -336,12 +341,12 @@ def listener_groups(
     """
     if rule not in RULES:
         raise ParameterError(f"rule={rule!r}: must be 'interval' or 'published'")
+    curves = _curves(table, score)
     if rule == "interval":
-        gains = listener_gains(table, update=update, member=member, test_share=test_share, score=score)
+        gains = listener_gains(curves, update=update, member=member, test_share=test_share, score=score)
         return {
             who: "gains" if low > 0 else "loses" if high < 0 else "undecided" for who, (_, low, high) in gains.items()
         }
-    curves = curves_of(as_columns(table), score)
     slope = slopes(curves, with_start=False)
     at = curves.pick(update=update) if member is None else curves.pick(update=update, member=member)
     if not len(at):

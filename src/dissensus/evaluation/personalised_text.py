@@ -90,7 +90,7 @@ def headline_member(results: Results) -> str:
 def personalised_rows(results: Results) -> list[EffectivePersonalisation]:
     """Every criterion for every update, member and strategy, in the order of the protocol."""
     share = results.protocol.test_share
-    rows = effective_personalisation(results.scores, results.null, test_share=share, overall=True)
+    rows = effective_personalisation(results.curves, results.null_curves, test_share=share, overall=True)
     protocol = results.protocol
     order = (protocol.updates, (*protocol.kinds, COMMITTEE), (*protocol.strategies, ALL))
 
@@ -103,9 +103,9 @@ def personalised_rows(results: Results) -> list[EffectivePersonalisation]:
 
 def group_counts(results: Results, update: str) -> dict[str, dict[str, int]]:
     """How many listeners are in each group: by the interval of the headline member's gain, and as published."""
-    table, share = results.scores, results.protocol.test_share
-    sure = listener_groups(table, update=update, member=headline_member(results), test_share=share)
-    published = listener_groups(table, update=update, rule="published")
+    curves, share = results.curves, results.protocol.test_share
+    sure = listener_groups(curves, update=update, member=headline_member(results), test_share=share)
+    published = listener_groups(curves, update=update, rule="published")
     return {
         "interval": {name: list(sure.values()).count(name) for name in ("gains", "undecided", "loses")},
         "published": {name: list(published.values()).count(name) for name in ("high", "medium", "low", "boundary")},

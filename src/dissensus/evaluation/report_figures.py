@@ -14,7 +14,7 @@ from dissensus.evaluation.groups import GroupAgreement
 from dissensus.evaluation.personalised import EffectivePersonalisation, share_interval
 from dissensus.evaluation.report_html import svg
 from dissensus.evaluation.results import Results
-from dissensus.evaluation.table import Curves, curves_of
+from dissensus.evaluation.table import Curves
 
 __all__ = [
     "agreement_bars",
@@ -49,7 +49,7 @@ def curve_panels(results: Results) -> str:
     """
     plt = _pyplot()
     curves = results.curves
-    null = None if results.null is None or not len(results.null["round"]) else curves_of(results.null)
+    null = results.null_curves
     members, strategies = members_of(results), _in(results.protocol.strategies, curves.strategy)
     updates = _in(results.protocol.updates, curves.update)
     size = (2.35 * len(strategies) + 0.7, 1.75 * len(members) + 0.9)
@@ -144,7 +144,7 @@ def gain_dots(several: Sequence[Results]) -> str:
     return svg(plt, drawn)
 
 
-def listener_panels(curves: Curves, update: str, member: str, score: str = "f1_weighted") -> str:
+def listener_panels(curves: Curves, update: str, member: str) -> str:
     """Learning curves of every listener, a small panel each, mean over repeats; an SVG element.
 
     Parameters
@@ -152,8 +152,6 @@ def listener_panels(curves: Curves, update: str, member: str, score: str = "f1_w
     curves : Curves
     update, member : str
         Which curves.
-    score : str
-        Named at the axis.
 
     Raises
     ------
@@ -166,28 +164,43 @@ def listener_panels(curves: Curves, update: str, member: str, score: str = "f1_w
     strategies = [s for s in STYLES if s in set(curves.strategy[at].tolist())]
     n_columns = min(8, len(people))
     n_rows = math.ceil(len(people) / n_columns)
-    size = (1.3 * n_columns + 0.4, 1.1 * n_rows + 0.8)
-    drawn, axes = plt.subplots(n_rows, n_columns, figsize=size, sharex=True, sharey=True, squeeze=False)
-    for k, axis in enumerate(axes.flat):
-        if k >= len(people):
-            axis.set_visible(False)
-            continue
+    means = {
+        (k, strategy): (curves.n_labels[mine[0]][:length], np.mean([curves.score[i][:length] for i in mine], axis=0))
+        for k, who in enumerate(people)
+        for strategy in strategies
+        if len(mine := at[(curves.who[at] == who) & (curves.strategy[at] == strategy)])
+        for length in [min(len(curves.score[i]) for i in mine)]
+    }
+    low, high = (f(f(mean) for _, mean in means.values()) for f in (min, max))
+    last = max(int(n[-1]) for n, _ in means.values())
+    # one pair of axes for all panels: forty pairs take forty times as long
+    drawn, axis = plt.subplots(figsize=(1.3 * n_columns + 0.4, 1.1 * n_rows + 0.5))
+    wide, tall = 1.15, 1.35
+    for k in range(len(people)):
+        x, y = wide * (k % n_columns), -tall * (k // n_columns)
+        axis.plot([x, x + 1, x + 1, x, x], [y, y, y + 1, y + 1, y], color="0.6", linewidth=0.5)
+        axis.text(x + 0.5, y + 1.04, f"{k + 1}", fontsize=7, ha="center", va="bottom")
+        if k % n_columns == 0:
+            for place, value in ((y, low), (y + 1, high)):
+                axis.text(x - 0.04, place, f"{value:.2f}", fontsize=6, ha="right", va="center")
+        if k + n_columns >= len(people):
+            for place, value in ((x, 0), (x + 1, last)):
+                axis.text(place, y - 0.05, f"{value}", fontsize=6, ha="center", va="top")
         for strategy in strategies:
-            mine = at[(curves.who[at] == people[k]) & (curves.strategy[at] == strategy)]
-            if not len(mine):
+            if (k, strategy) not in means:
                 continue
-            length = min(len(curves.score[i]) for i in mine)
-            mean = np.mean([curves.score[i][:length] for i in mine], axis=0)
+            n, mean = means[k, strategy]
             line, _, grey, name = STYLES[strategy]
-            axis.plot(curves.n_labels[mine[0]][:length], mean, linestyle=line, color=grey, linewidth=0.9, label=name)
-            axis.axhline(mean[0], color="0.75", linewidth=0.5, zorder=0)
-        axis.set_title(f"{k + 1}", fontsize=7, pad=2)
-        axis.tick_params(labelsize=6, length=2)
-    drawn.supxlabel("answers", fontsize=8)
-    drawn.supylabel(score.replace("_", " ").replace("f1", "F1"), fontsize=8)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    drawn.legend(handles, labels, fontsize=7, frameon=False, ncols=len(labels), loc="upper center")
-    drawn.tight_layout(rect=(0, 0, 1, 0.97))
+            height = y + (mean - low) / max(high - low, 1e-9)
+            axis.plot(
+                x + n / max(last, 1), height, linestyle=line, color=grey, linewidth=0.9, label=name if k == 0 else None
+            )
+            axis.plot([x, x + 1], [height[0]] * 2, color="0.75", linewidth=0.5, zorder=0)
+    axis.set_axis_off()
+    axis.set_xlim(-0.35, wide * n_columns)
+    axis.set_ylim(-tall * (n_rows - 1) - 0.25, 1.3)
+    drawn.legend(fontsize=7, frameon=False, ncols=len(strategies), loc="upper center")
+    drawn.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.3 / drawn.get_figheight())
     return svg(plt, drawn)
 
 

@@ -99,7 +99,7 @@ def agreement(results: Results, dataset: Dataset, *, n_draws: int = 200, n_rando
     update, member = results.protocol.updates[0], headline_member(results)
     for rule, name in (("interval", f"{update}: "), ("published", f"{update}, published: ")):
         groups = listener_groups(
-            results.scores, update=update, rule=rule, member=member if rule == "interval" else None,
+            results.curves, update=update, rule=rule, member=member if rule == "interval" else None,
             test_share=results.protocol.test_share,
         )  # fmt: skip
         sizes = {group: list(groups.values()).count(group) for group in groups.values()}

@@ -235,7 +235,8 @@ def every_listener(results: Results) -> str:
         counts = group_counts(results, update)["interval"]
         caption = (
             f"Over all strategies {counts['gains']} of {len(results.listeners)} listeners surely gain, {counts['loses']} surely "
-            f"lose, {counts['undecided']} are undecided. Listeners are numbered; thin line: the own start."
+            f"lose, {counts['undecided']} are undecided. Weighted F1 against answers, the same axes in every panel; listeners "
+            "are numbered; thin line: the own start."
         )
         alt = f"Learning curves of every listener, {member}, {update}."
         drawing = figure(listener_panels(results.curves, update, member), alt, caption)

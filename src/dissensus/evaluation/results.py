@@ -69,6 +69,11 @@ class Results:
         return curves_of(self.scores)
 
     @cached_property
+    def null_curves(self) -> Curves | None:
+        """The same of permuted answers; None without such runs."""
+        return None if self.null is None or not len(self.null["round"]) else curves_of(self.null)
+
+    @cached_property
     def listeners(self) -> tuple[str, ...]:
         """Ids, sorted."""
         return tuple(np.unique(self.scores["listener"]).tolist())
