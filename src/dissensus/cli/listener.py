@@ -20,7 +20,11 @@ Examples:
 
 - `dissensus study-listeners trompa --data DIR --min-tracks 20 --max-tracks 79 --out confirm/`
 
-- `dissensus study-listeners soundtracks --data DIR --repeats 20 --no-asking --out control/`
+- `dissensus study-listeners soundtracks --data DIR --repeats 20 --no-asking --out control/` (also ratings as numbers and as
+ordered answers)
+
+- `dissensus study-listeners trompa --data DIR --committee --repeats 3 --out committee/` (a classic committee that has the crowd
+as a member, as its prior or as an input, beside the crowd and the listener model)
 """
 
 
@@ -46,21 +50,26 @@ def register(app: typer.Typer) -> None:
         strategies: Annotated[str, typer.Option(help="Strategies of the learning curves.")] = "mc-bal,hc-bal,rand",
         rounds: Annotated[int, typer.Option(help="Rounds of four questions.", min=1)] = 15,
         past: Annotated[bool, typer.Option(help="Also with only the votes cast before the listener's first.")] = False,
+        committee: Annotated[bool, typer.Option(help="Instead: the crowd inside a classic committee.")] = False,
         seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
     ) -> None:
         import time
-        from dataclasses import asdict
+        from dataclasses import asdict, replace
+        from typing import Any
 
         from dissensus._threads import set_threads
         from dissensus.datasets import soundtracks, trompa
         from dissensus.evaluation.listener_asking import run_asking_study
+        from dissensus.evaluation.listener_ordinal import ordinal_rows, run_ordinal_study
         from dissensus.evaluation.listener_report import asking_rows, calibration_rows, study_rows, write_report
         from dissensus.evaluation.listener_study import ListenerPlan, run_listener_study
         from dissensus.evaluation.listener_values import run_values_study, values_rows
 
         set_threads(1)  # thousands of small matrices: more threads only wait for each other
         began = time.perf_counter()
-        if dataset is StudyData.trompa:
+        if dataset is StudyData.trompa and committee:
+            loaded = trompa.load(data)  # the service's quadrant is what the committee is pre-trained on
+        elif dataset is StudyData.trompa:
             loaded = trompa.load(data, spotify_quadrant=True, zscore="none")
         else:
             loaded = soundtracks.load(data)
@@ -72,12 +81,24 @@ def register(app: typer.Typer) -> None:
         def say(text: str) -> None:
             typer.echo(f"\r{text}", nl=False, err=True)
 
+        if committee:
+            from dissensus.evaluation.listener_committee import committee_rows, run_committee_study
+
+            rows = committee_rows(run_committee_study(loaded, plan, say=say))
+            about = {"data": loaded.name, **asdict(plan), "seconds": round(time.perf_counter() - began)}
+            typer.echo("", err=True)
+            typer.echo(write_report(out, f"The crowd in a committee: {loaded.name}", rows, None, None, about))
+            return
         bars = dataset.value if min_tracks >= 80 else ""
         scores = run_listener_study(loaded, plan, say=say)
         rows = study_rows(scores, bars=bars) + calibration_rows(scores)
         if dataset is StudyData.soundtracks:
             scales = ("energy", "valence")
             rows += values_rows(run_values_study(loaded, scales, middle=5.0, repeats=repeats, seed=seed), scales)
+            given: dict[str, Any] = {"middle": 5.0, "repeats": min(repeats, 5), "seed": seed}
+            for half, name in enumerate(("settings chosen on these", "confirmed on these")):
+                ordered = run_ordinal_study(loaded, scales, levels=range(1, 10), half=half, **given)
+                rows += [replace(row, what=f"{row.what} ({name})") for row in ordinal_rows(ordered, scales)]
         curves = None
         if asking:
             names = tuple(name.strip() for name in strategies.split(",") if name.strip())

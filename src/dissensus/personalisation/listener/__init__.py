@@ -1,29 +1,41 @@
 """The listener model: the crowd without one listener, what is personal on top, and how far to trust it.
 
 From what others said to what one listener hears: :class:`CrowdPrior` (with exact leave-out), :class:`PersonalModel` (refitted
-from the prior at every answer), the do-no-harm stack, the decision rule, :class:`AskingPolicy`, and :class:`ValueModel` for
-continuous ratings. :class:`ListenerModel` puts them together for a catalogue.
+from the prior at every answer), the do-no-harm stack, the decision rule, :class:`AskingPolicy`, and
+:class:`ValueModel` and :class:`OrdinalModel` for ratings. :class:`ListenerModel` puts them together for a catalogue.
 """
 
 from dissensus.personalisation.listener.calibration import CalibrationCurve, Recalibration, calibration_curve
+from dissensus.personalisation.listener.crowd_committee import (
+    JOINS,
+    CrowdCommittee,
+    join_crowd,
+    opinion_folds,
+    with_opinion,
+)
 from dissensus.personalisation.listener.crowd_prior import SOURCES, CrowdBelief, CrowdPrior, CrowdSettings
 from dissensus.personalisation.listener.decision import axis_proba, choose_exponent, decide
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
+from dissensus.personalisation.listener.ordinal import OrdinalModel, PersonalOrdinal
 from dissensus.personalisation.listener.personal_kernel import PersonalWeights
 from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
 from dissensus.personalisation.listener.policy import AskingPolicy, Proposal
 from dissensus.personalisation.listener.values import PersonalValues, ValueModel
 
 __all__ = [
+    "JOINS",
     "MODELS",
     "SOURCES",
     "AskingPolicy",
     "CalibrationCurve",
     "CrowdBelief",
+    "CrowdCommittee",
     "CrowdPrior",
     "CrowdSettings",
     "ListenerModel",
+    "OrdinalModel",
     "PersonalModel",
+    "PersonalOrdinal",
     "PersonalValues",
     "PersonalWeights",
     "Prior",
@@ -35,4 +47,7 @@ __all__ = [
     "calibration_curve",
     "choose_exponent",
     "decide",
+    "join_crowd",
+    "opinion_folds",
+    "with_opinion",
 ]

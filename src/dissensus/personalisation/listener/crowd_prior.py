@@ -203,7 +203,7 @@ class CrowdPrior:
     def belief(
         self,
         *,
-        without_listener: int | None = None,
+        without_listener: ArrayLike | int | None = None,
         without_tracks: ArrayLike | None = None,
         instrument: ArrayLike | int = 0,
     ) -> CrowdBelief:
@@ -211,8 +211,8 @@ class CrowdPrior:
 
         Parameters
         ----------
-        without_listener : int, optional
-            All ratings of this listener are left out: what their own prior must be made of.
+        without_listener : int or array_like of int, optional
+            All ratings of this listener (or these) are left out: what their own prior must be made of.
         without_tracks : (k,) array_like of int, optional
             All ratings of these tracks, by anybody, are left out.
         instrument : int or (n_tracks,) array_like of int
@@ -227,7 +227,7 @@ class CrowdPrior:
             raise ParameterError("this CrowdPrior is not fitted yet; call fit first")
         gone = np.zeros(len(self.track), dtype=bool)
         if without_listener is not None:
-            gone |= self.listener == without_listener
+            gone |= np.isin(self.listener, without_listener)
         if without_tracks is not None:
             missing = np.zeros(self.n_tracks, dtype=bool)
             missing[_indices(without_tracks, "without_tracks", self.n_tracks)] = True

@@ -24,7 +24,7 @@ from dissensus.personalisation.listener.residual import (
 )
 from dissensus.personalisation.listener.stack import STACK_PRIOR, stack_proba, stack_weights
 
-__all__ = ["MODELS", "PersonalModel", "Prior"]
+__all__ = ["MODELS", "N_FOLDS", "PersonalModel", "Prior", "folds"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +36,8 @@ MODELS: Final = ("logistic", "residual", "map", "geometric")
 _FLOOR = 0.01
 _OPINION_PENALTY = 15.0
 _BIAS_PENALTY = 10.0
-_N_FOLDS = 5
+#: Folds of the answers, where what an answer says must be held against a model without it.
+N_FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +148,8 @@ class PersonalModel:
     def _fit_map(self, proba: Floats) -> tuple[Floats, Floats]:
         """Weights from all answers, and each answer's probabilities from the folds without it."""
         inputs, n_classes = centred_log(proba), proba.shape[1]
-        fold = _folds(self.track)
-        keep = np.vstack([np.ones(len(fold)), [(fold != k).astype(np.float64) for k in range(_N_FOLDS)]])
+        fold = folds(self.track)
+        keep = np.vstack([np.ones(len(fold)), [(fold != k).astype(np.float64) for k in range(N_FOLDS)]])
         mean = np.vstack([np.eye(n_classes), np.zeros(n_classes)])
         penalty = np.append(np.full(n_classes, _OPINION_PENALTY), _BIAS_PENALTY)
         weight = fit_map_logistic(inputs, self.label, keep, prior_mean=mean, penalty=penalty)
@@ -259,9 +260,9 @@ class PersonalModel:
         return PersonalModel(self.prior, {t: c for t, c in self.answers.items() if t != track})
 
 
-def _folds(track: Ints) -> Ints:
+def folds(track: Ints) -> Ints:
     """Fold of each answer: a function of the set of tracks, not of the order in which they came."""
     key = (track.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
     fold = np.empty(len(track), dtype=np.int64)
-    fold[np.lexsort((track, key))] = np.arange(len(track)) % _N_FOLDS
+    fold[np.lexsort((track, key))] = np.arange(len(track)) % N_FOLDS
     return fold

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LogisticFit", "fit_logistic_gp", "fit_residual_gp", "loo_logistic_gp", "loo_residual_gp", "softmax"]
+__all__ = [
+    "LogisticFit",
+    "fit_logistic_gp",
+    "fit_residual_gp",
+    "loo_logistic_gp",
+    "loo_residual_gp",
+    "sigmoid",
+    "softmax",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,6 +31,11 @@ def softmax(scores: Floats) -> Floats:
     np.exp(shifted, out=shifted)
     shifted /= shifted.sum(axis=-1, keepdims=True)
     return shifted
+
+
+def sigmoid(x: Floats) -> Floats:
+    """``1 / (1 + exp(-x))`` without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)), dtype=np.float64)
 
 
 def fit_residual_gp(kernel: Floats, prior: Floats, label: Ints, noise: float = 1.0) -> Floats:

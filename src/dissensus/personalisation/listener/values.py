@@ -91,23 +91,43 @@ class ValueModel:
         self._target = np.column_stack([self.value / noise, np.ones(len(self.value))])
         self._posterior = ExactPosterior(covariance, habit, 1.0, self.track, self.listener, self._target, n_listeners)
 
-    def for_listener(self, listener_id: Any = None, *, without_tracks: ArrayLike | None = None) -> PersonalValues:
-        """A model without ratings, from everybody else's (and without those of some tracks)."""
-        gone = np.isin(self.listener, np.flatnonzero(self.listener_ids == listener_id))
+    def crowd(self, without: ArrayLike = (), *, without_tracks: ArrayLike | None = None) -> tuple[Floats, Floats]:
+        """What everybody but these listeners hears (without the ratings of some tracks): exactly as if fitted on the rest.
+
+        Parameters
+        ----------
+        without : array_like
+            Ids of listeners.
+        without_tracks : (k,) array_like of int, optional
+            Indices of tracks.
+
+        Returns
+        -------
+        (n_tracks, n_scales), (n_scales,) ndarray
+            Expected ratings and their mean over the ratings that are left, both in units of ``noise``.
+        """
+        gone = np.isin(self.listener, np.flatnonzero(np.isin(self.listener_ids, np.asarray(without))))
         if without_tracks is not None:
             gone |= np.isin(self.track, np.asarray(without_tracks))
         effect = self._posterior.mean_without(self.track[gone], self.listener[gone], self._target[gone])
         rest = self.value[~gone] / self.noise
         middle = rest.mean(axis=0) if len(rest) else np.zeros(self.value.shape[1])
-        crowd = middle + effect[:, :-1] - effect[:, -1:] * middle
-        kernel = PersonalKernel(
+        return middle + effect[:, :-1] - effect[:, -1:] * middle, middle
+
+    def for_listener(self, listener_id: Any = None, *, without_tracks: ArrayLike | None = None) -> PersonalValues:
+        """A model without ratings, from everybody else's (and without those of some tracks)."""
+        crowd, middle = self.crowd([] if listener_id is None else [listener_id], without_tracks=without_tracks)
+        return PersonalValues(crowd, self.kernel(crowd, middle), self.noise, {})
+
+    def kernel(self, crowd: Floats, middle: Floats) -> PersonalKernel:
+        """Which tracks a rating speaks for, given the crowd's opinion."""
+        return PersonalKernel(
             np.zeros((self.pool.n_tracks, 1)),
             self.weights,
             features=self.features,
             group=self.group,
             opinion=crowd - middle,
         )
-        return PersonalValues(crowd, kernel, self.noise, {})
 
 
 class PersonalValues:
