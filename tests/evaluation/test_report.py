@@ -133,6 +133,7 @@ def test_the_head_answers_in_plain_words(page: str) -> None:
     assert "the committee is surely better after 16 answers than before the first" in short
     assert "The listener&#x27;s true answers are surely worth more than that" in short
     assert "6 of 6 listeners end above their own start; surely so 6, surely below 0, undecided 0" in short
+    assert "these surely gain, and surely more than with the answers shuffled: sgd, +0.1" in short
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -140,6 +141,7 @@ def test_a_loss_is_called_one(tmp_path: Path) -> None:
     page = write_results_report(results(tmp_path, rise=-0.03)).read_text()
     short = page[page.index("In short") : page.index("What was asked")]
     assert "is surely worse after 16 answers" in short
+    assert "By replay no member surely gains" in short
     assert "0 of 6 listeners end above their own start; surely so 0, surely below 6" in short
 
 

@@ -14,7 +14,7 @@ from dissensus.evaluation import report_sections as sections
 from dissensus.evaluation._write import write_text
 from dissensus.evaluation.listener_contest import format_against_crowd
 from dissensus.evaluation.personalised_text import personalised_rows
-from dissensus.evaluation.report_html import answers, items, page
+from dissensus.evaluation.report_html import answers, items, page, table
 from dissensus.evaluation.report_text import (
     MEMBER,
     STRATEGY,
@@ -117,7 +117,8 @@ def write_results_report(
     crowd = format_against_crowd(results.summary)
     version = escape(str(results.summary.get("run", {}).get("dissensus", "unknown")))
     sources = " ".join(dict.fromkeys(str(one.summary.get("source", "")) for one in (results, *others)))
-    settings = json.dumps(results.summary["protocol"], indent=1)
+    settings = [[name, json.dumps(value)] for name, value in results.summary["protocol"].items()]
+    made = f'<p class="note">dissensus {version}. {escape(sources)}</p>' + table(["setting", "value"], settings)
     body = f"""<h1>Does a committee learn to hear like one listener?</h1>
 {marked}
 <div class="short"><b>In short</b>{answers(short)}</div>
@@ -132,6 +133,6 @@ def write_results_report(
 {_section("Do the listeners agree?", agreed)}
 {_section("Every listener", sections.every_listener(results))}
 {_section("What this does not show", items(limits(results)))}
-{_section("How it was made", f'<p class="note">dissensus {version}. {escape(sources)}</p><pre>{escape(settings)}</pre>')}"""
+{_section("How it was made", made)}"""
     write_text(target, page(f"dissensus: {results.dataset}", body))
     return target

@@ -109,6 +109,25 @@ def gain_sentences(results: Results) -> list[str]:
     return said
 
 
+def member_sentence(results: Results) -> str:
+    """Which members gain surely, and surely more than under permuted answers; by the first update."""
+    update = results.protocol.updates[0]
+    rows = [row for row in results.summary["rows"] if (row["update"], row["strategy"]) == (update, ALL)]
+    if not any("gain_over_null" in row for row in rows):
+        return ""
+    sure = [r for r in rows if _sign(r["gain"]) > 0 and _sign(r["gain_over_null"]) > 0]
+    named = "; ".join(
+        f"{r['member']}, {interval_text(r['gain'])}, true less shuffled {interval_text(r['gain_over_null'])}"
+        for r in sure
+    )
+    rest = [r["member"] for r in rows if r not in sure]
+    if not sure:
+        return f"By {update} no member surely gains, and surely more than with the answers shuffled."
+    return f"By {update} these surely gain, and surely more than with the answers shuffled: {named}." + (
+        f" Not so {', '.join(rest)}." if rest else ""
+    )
+
+
 def who_sentence(results: Results, rows: Sequence[EffectivePersonalisation]) -> str:
     """How many listeners gain, by the strictest and by the published criterion."""
     member, update = headline_member(results), results.protocol.updates[0]
@@ -187,6 +206,7 @@ def in_short(
         From :func:`human_sentence`.
     """
     said = [("Does it learn the listener?" if i == 0 else "", text) for i, text in enumerate(gain_sentences(results))]
+    said.insert(1, ("", member_sentence(results)))
     said.append(("Who gains?", who_sentence(results, rows)))
     settled_ones = [text for text, sure in whom if sure]
     said += [("For whom?" if i == 0 else "", t) for i, t in enumerate(settled_ones or [text for text, _ in whom[:1]])]
