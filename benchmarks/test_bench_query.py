@@ -43,6 +43,7 @@ def rounds_for(n_tracks: int, slow: bool) -> int:
         "modAL's formula",
         "torch",
         "reading the bytes (ceiling)",
+        "reading the bytes, 2 threads (ceiling)",
         "dissensus",
         "dissensus, 2 threads",
         "dissensus, numba",
@@ -55,6 +56,7 @@ def test_consensus_entropy_and_the_best_ten(benchmark: Any, n_tracks: int, who: 
         "numpy + scipy": lambda: workloads.numpy_scipy(proba),
         "modAL's formula": lambda: workloads.modal_formula(proba),
         "reading the bytes (ceiling)": lambda: workloads.read_all(proba),
+        "reading the bytes, 2 threads (ceiling)": lambda: workloads.read_all(proba, 2),
         "dissensus": lambda: query_top(proba, 10).index,
         "dissensus, 2 threads": lambda: query_top(proba, 10, n_threads=2).index,
         "dissensus, numba": lambda: query_top(proba, 10, backend="numba").index,
@@ -110,13 +112,26 @@ def test_margin(benchmark: Any, n_tracks: int, who: str) -> None:
 
 
 @pytest.mark.parametrize("n_tracks", [10_000, MILLION, 5 * MILLION])
-@pytest.mark.parametrize("who", ["numpy", "scikit-activeml", "dissensus", "dissensus, 2 threads", "dissensus, numba"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        "numpy",
+        "scikit-activeml",
+        "reading the bytes (ceiling)",
+        "dissensus",
+        "dissensus, best 10 alone",
+        "dissensus, 2 threads",
+        "dissensus, numba",
+    ],
+)
 def test_vote_entropy(benchmark: Any, n_tracks: int, who: str) -> None:
     benchmark.group = f"vote entropy|20x{n_tracks} uint8"
     votes = workloads.votes(n_tracks)
     calls: dict[str, Callable[[], Any]] = {
         "numpy": lambda: workloads.numpy_votes(votes),
+        "reading the bytes (ceiling)": lambda: workloads.read_all(votes),
         "dissensus": lambda: vote_entropy(votes, n_classes=4),
+        "dissensus, best 10 alone": lambda: query_top(votes, 10, measure="vote_entropy", n_classes=4).index,
         "dissensus, 2 threads": lambda: vote_entropy(votes, n_classes=4, n_threads=2),
         "dissensus, numba": lambda: vote_entropy(votes, n_classes=4, backend="numba"),
     }
@@ -124,7 +139,9 @@ def test_vote_entropy(benchmark: Any, n_tracks: int, who: str) -> None:
         pool = pytest.importorskip("skactiveml.pool")
         by_track = np.ascontiguousarray(votes.T)  # its layout
         calls[who] = lambda: pool.vote_entropy(by_track, classes=np.arange(4))
-    else:
+    elif who == "dissensus, best 10 alone":
+        np.testing.assert_array_equal(calls[who](), select_top(vote_entropy(votes, n_classes=4), 10))
+    elif "ceiling" not in who:
         np.testing.assert_allclose(calls[who](), vote_entropy(votes, n_classes=4), atol=1e-6)
     timed(benchmark, calls[who], rounds=rounds_for(n_tracks, slow=not who.startswith("dissensus")))
 
@@ -143,31 +160,65 @@ def test_select_top(benchmark: Any, who: str) -> None:
     timed(benchmark, calls[who], rounds=20)
 
 
-@pytest.mark.parametrize("who", ["full pass", "dissensus", "dissensus, update and query"])
+@pytest.mark.parametrize("who", ["rising", "falling", "all alike", "dissensus"])
+def test_the_order_of_the_tracks(benchmark: Any, who: str) -> None:
+    """A query leaves out whoever cannot be among the best: what that costs where the best come last, or nobody is better."""
+    benchmark.group = f"consensus entropy, best 10, tracks in an awkward order|20x{MILLION}x4 float32"
+    proba = workloads.committee(MILLION)
+    if who == "all alike":
+        proba = np.full_like(proba, 0.25)
+    elif who != "dissensus":
+        order = np.argsort(consensus_entropy(proba))[:: 1 if who == "rising" else -1]
+        proba = np.ascontiguousarray(proba[:, order])
+    timed(benchmark, lambda: query_top(proba, 10), rounds=20)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        "full pass",
+        "reading and writing what an update must (ceiling)",
+        "dissensus",
+        "dissensus, update alone",
+        "dissensus, update and query",
+        "dissensus, update and query, 2 threads",
+    ],
+)
 def test_rank_again_after_one_member_changed(benchmark: Any, who: str) -> None:
     benchmark.group = f"rank again after one member changed|20x{MILLION}x4 float32"
     proba = workloads.committee(MILLION)
     state = ConsensusState(proba)
     changed = iter(range(10**9))
 
-    def update() -> None:
-        state.update(3, proba[next(changed) % 20])
+    def update(n_threads: int = 1) -> None:
+        state.update(3, proba[next(changed) % 20], n_threads=n_threads)
 
-    def update_and_query() -> None:
-        update()
-        state.query(10)
+    def update_and_query(n_threads: int = 1) -> None:
+        update(n_threads)
+        state.query(10, n_threads=n_threads)
 
     update()
     state.update(3, proba[3])
     np.testing.assert_array_equal(state.query(10).index, query_top(proba, 10).index)
-    if who == "full pass":
-        timed(benchmark, lambda: query_top(proba, 10), rounds=30)
-    elif who == "dissensus":
+    if who == "dissensus":
         with threadpool_limits(1):
             benchmark.pedantic(lambda: state.query(10), setup=update, rounds=100)
         benchmark.extra_info["p99_ms"] = float(np.percentile(benchmark.stats.stats.data, 99)) * 1e3
-    else:
-        timed(benchmark, update_and_query, rounds=50)
+        return
+    held, total = proba[3].copy(), proba[4].copy()
+
+    def least() -> None:  # new rows, the rows held and the mean are read, the latter two written
+        np.add(total, held, out=total)
+        np.copyto(held, proba[next(changed) % 20])
+
+    calls: dict[str, Callable[[], Any]] = {
+        "full pass": lambda: query_top(proba, 10),
+        "reading and writing what an update must (ceiling)": least,
+        "dissensus, update alone": update,
+        "dissensus, update and query": update_and_query,
+        "dissensus, update and query, 2 threads": lambda: update_and_query(2),
+    }
+    timed(benchmark, calls[who], rounds=50)
 
 
 FIRST = """

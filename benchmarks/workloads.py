@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -77,6 +78,12 @@ def numpy_margin(proba: NDArray[Any]) -> NDArray[np.float32]:
     return margin
 
 
-def read_all(array: NDArray[Any]) -> Any:
+def read_all(array: NDArray[Any], threads: int = 1) -> Any:
     """Every byte read once by numpy: the ceiling of whatever must read them."""
-    return array.reshape(-1).view(np.uint64).max()
+    flat = array.reshape(-1).view(np.uint64)
+    if threads == 1:
+        return flat.max()
+    with ThreadPoolExecutor(threads - 1) as others:  # numpy lets go of the interpreter while it reads
+        parts = np.array_split(flat, threads)
+        rest = [others.submit(part.max) for part in parts[1:]]
+        return max(parts[0].max(), *(part.result() for part in rest))
