@@ -162,6 +162,24 @@ def test_another_data_set_and_a_paper_stand_beside(tmp_path: Path) -> None:
     assert re.search(r"As published, replay, sgd: weighted F1 0\.4\d\d", page)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_the_listener_model_stands_beside_the_crowd(tmp_path: Path) -> None:
+    folder = results(tmp_path)
+    gain = {name: {"mean": m, "low": m - 0.01, "high": m + 0.01} for name, m in (("nll", -0.05), ("accuracy", 0.02))}
+    row = {"update": "replay", "member": "residual", "against": "crowd", "f1_weighted": gain["accuracy"]}
+    row |= {"f1_macro": gain["accuracy"], "share_better_nll": 0.75, "drawn_nll": gain["accuracy"], **gain}
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | {"against_crowd": [row]}))
+    page = write_results_report(folder).read_text()
+    assert (
+        "listener model&#x27;s probabilities are surely better: negative log-likelihood -0.050 [-0.060, -0.040]" in page
+    )
+    assert "so for 75% of listeners" in page
+    assert "<h2>Beside the crowd</h2>" in page
+    assert "without anything personal, by +0.020" in page
+    assert "With shuffled answers the log-likelihood" not in page
+
+
 def test_with_the_data_set_it_shows_the_plane_and_the_agreement(tmp_path: Path) -> None:
     data = latent_listeners(60, 6, panel=Panel(tracks_per_listener=30, n_rated=40), seed=3)
     names = np.unique(data.annotations.listener_id.astype(str))

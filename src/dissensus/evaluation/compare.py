@@ -15,7 +15,7 @@ from dissensus.errors import ParameterError
 from dissensus.evaluation._write import write_text
 from dissensus.evaluation.intervals import bootstrap_interval
 from dissensus.evaluation.personalised import ALL, EffectivePersonalisation
-from dissensus.evaluation.personalised_text import count_text, personalised_rows, share_text
+from dissensus.evaluation.personalised_text import count_text, most_misleading, personalised_rows, share_text
 from dissensus.evaluation.protocol import PROTOCOLS, Protocol
 from dissensus.evaluation.published import published_tests
 from dissensus.evaluation.results import Results
@@ -285,7 +285,8 @@ def _collapses(rows: Sequence[SideRow]) -> list[str]:
     said = []
     for label, update in dict.fromkeys((row.label, row.update) for row in rows):
         mine = [row for row in rows if (row.label, row.update, row.strategy) == (label, update, ALL)]
-        row = max(mine, key=lambda row: row.criteria.published - row.criteria.above_start)
+        worst = most_misleading([row.criteria for row in mine])
+        row = next(row for row in mine if row.criteria is worst)
         text = (
             f"{'As published' if label == 'paper' else 'Sound'}, {update}, {row.member}: weighted F1 {row.start['mean']:.3f}, "
             f"{row.first['mean']:.3f} after the first round, {row.end['mean']:.3f} at the end. The published slope calls "

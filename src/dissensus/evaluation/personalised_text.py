@@ -23,6 +23,7 @@ __all__ = [
     "format_personalised",
     "group_counts",
     "headline_member",
+    "most_misleading",
     "personalised_cells",
     "personalised_head",
     "personalised_rows",
@@ -38,6 +39,9 @@ CRITERIA: Final = (
     "beyond permuted: gains more than 95 % of listeners whose answers were permuted, on the same splits; 5 % by chance",
     "permuted: the same share under permuted answers; in brackets that of the true answers on the same splits",
 )
+
+#: Members that hear no answer: never an example of a criterion that misleads.
+_STILL: Final = ("crowd", "crowd-new")
 
 _COUNTED: Final = "published: slopes that do not fall, over members and strategies"
 
@@ -112,14 +116,17 @@ def group_counts(results: Results, update: str) -> dict[str, dict[str, int]]:
     }
 
 
+def most_misleading(rows: Sequence[EffectivePersonalisation]) -> EffectivePersonalisation:
+    """The row, over all strategies, whose published criterion calls most personalised who do not end above their start."""
+    learned = [row for row in rows if row.strategy == ALL and row.member not in _STILL] or list(rows)
+    return max(learned, key=lambda row: row.published - row.above_start)
+
+
 def personalised_words(results: Results, rows: Sequence[EffectivePersonalisation]) -> list[str]:
     """How far the criteria are apart, an update a sentence, and how many listeners gain."""
     said = []
     for update in dict.fromkeys(row.update for row in rows):
-        mine = [row for row in rows if row.update == update and row.strategy == ALL] or [
-            row for row in rows if row.update == update
-        ]
-        worst = max(mine, key=lambda row: row.published - row.above_start)
+        worst = most_misleading([row for row in rows if row.update == update])
         n = worst.n_listeners
         text = (
             f"{update}: the published slope calls {worst.published} of {n} listeners personalised for {worst.member}, "

@@ -12,7 +12,6 @@ from dissensus.errors import ParameterError
 from dissensus.evaluation import report_ratings as ratings
 from dissensus.evaluation import report_sections as sections
 from dissensus.evaluation._write import write_text
-from dissensus.evaluation.listener_contest import format_against_crowd
 from dissensus.evaluation.personalised_text import personalised_rows
 from dissensus.evaluation.report_html import answers, items, page, table
 from dissensus.evaluation.report_text import (
@@ -55,7 +54,7 @@ def _asked(results: Results) -> str:
     protocol = results.protocol
     kinds = [*protocol.kinds, *(["committee"] if "committee" in results.curves.member else [])]
     return f"""<p>{escape(asked(results))}</p>
-<p>Members of the committee, each scored by itself:</p><ul>{_words(MEMBER, kinds)}</ul>
+<p>Scored, each by itself:</p><ul>{_words(MEMBER, kinds)}</ul>
 <p>Tracks chosen by:</p><ul>{_words(STRATEGY, protocol.strategies)}</ul>
 <p>Learnt by:</p><ul>{_words(UPDATE, protocol.updates)}</ul>
 <p class="note">Scores are weighted F1 over tracks: 0 to 1, 1 where every track is given the quadrant that the listener heard. A
@@ -114,7 +113,6 @@ def write_results_report(
         if results.is_paper
         else ""
     )
-    crowd = format_against_crowd(results.summary)
     version = escape(str(results.summary.get("run", {}).get("dissensus", "unknown")))
     sources = " ".join(dict.fromkeys(str(one.summary.get("source", "")) for one in (results, *others)))
     settings = [[name, json.dumps(value)] for name, value in results.summary["protocol"].items()]
@@ -125,7 +123,7 @@ def write_results_report(
 {_section("What was asked", _asked(results))}
 {_section("What came out", sections.came_out(results, control))}
 {_section("Beside it: other listeners, other music", sections.beside(control))}
-{_section("Beside the crowd", f"<pre>{escape(crowd)}</pre>" if crowd else "")}
+{_section("Beside the crowd", sections.beside_crowd(results))}
 {_section("As published, and as it holds", published)}
 {_section("Does it matter which tracks are asked about?", sections.compared(results, tests) + plane)}
 {_section("Who was personalised", sections.personalised(results, rows))}

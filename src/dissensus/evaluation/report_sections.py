@@ -31,7 +31,16 @@ from dissensus.evaluation.results import Results
 from dissensus.evaluation.statistics import PairedTests
 from dissensus.evaluation.summary import interval_text
 
-__all__ = ["beside", "came_out", "compared", "every_listener", "for_whom", "paper_beside", "personalised"]
+__all__ = [
+    "beside",
+    "beside_crowd",
+    "came_out",
+    "compared",
+    "every_listener",
+    "for_whom",
+    "paper_beside",
+    "personalised",
+]
 
 _GAIN_HEAD = (
     "update",
@@ -83,6 +92,44 @@ def beside(control: Sequence[Results]) -> str:
         title = f"{other.dataset}: {len(other.listeners)} listeners, {other.summary['n_repeats']} split(s) each"
         parts.append(f"<h3>{escape(other.dataset)}</h3>" + table(_GAIN_HEAD, rows, caption=title, group=0))
     return "".join(parts)
+
+
+def beside_crowd(results: Results) -> str:
+    """Every member less the crowd without the listener; empty where the listener model took no part."""
+    rows = results.summary.get("against_crowd", [])
+    if not rows:
+        return ""
+    head = [
+        "update",
+        "member",
+        "weighted F1",
+        "macro F1",
+        "accuracy",
+        "NLL",
+        "NLL better",
+        "NLL, permuted",
+        "NLL, nothing personal",
+    ]
+    scores = ("f1_weighted", "f1_macro", "accuracy", "nll")
+    cells = [
+        [
+            row["update"],
+            row["member"],
+            *(interval_text(row[name]) for name in scores),
+            f"{row['share_better_nll']:.0%}",
+            *(interval_text(row[name]) if name in row else "" for name in ("permuted_nll", "drawn_nll")),
+        ]
+        for row in rows
+    ]
+    note = (
+        "Less the crowd without the listener, at the last round, mean over strategies, paired by listener. NLL: lower is "
+        "better. Nothing personal: answers drawn from the crowd's probabilities."
+    )
+    said = (
+        "<p><b>crowd</b> and <b>residual</b> know what other people said of the held-out tracks, never the listener; the "
+        "committee and those named <b>-new</b> do not.</p>"
+    )
+    return said + table(head, cells, caption=note, group=0)
 
 
 def paper_beside(results: Results, papers: Sequence[Results]) -> tuple[str, list[str]]:

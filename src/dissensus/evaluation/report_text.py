@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from dissensus.evaluation.for_whom import Third
 from dissensus.evaluation.personalised import ALL, EffectivePersonalisation
-from dissensus.evaluation.personalised_text import group_counts, headline_member
+from dissensus.evaluation.personalised_text import group_counts, headline_member, most_misleading
 from dissensus.evaluation.results import Results
 from dissensus.evaluation.statistics import PairedTests
 from dissensus.evaluation.summary import interval_text
@@ -141,7 +141,7 @@ def who_sentence(results: Results, rows: Sequence[EffectivePersonalisation]) -> 
     )
     if results.summary["n_repeats"] == 1:
         text += " (one split a listener decides nobody)"
-    worst = max((r for r in rows if r.strategy == ALL), key=lambda r: r.published - r.above_start)
+    worst = most_misleading(rows)
     return (
         f"{text}. The published criterion misleads most for {worst.member} ({worst.update}): it calls {worst.published} of "
         f"{worst.n_listeners} personalised, while {worst.above_start} end above their start."
@@ -208,10 +208,30 @@ def in_short(
     said = [("Does it learn the listener?" if i == 0 else "", text) for i, text in enumerate(gain_sentences(results))]
     said.insert(1, ("", member_sentence(results)))
     said.append(("Who gains?", who_sentence(results, rows)))
+    said.append(("Better than the crowd?", crowd_sentence(results)))
     settled_ones = [text for text, sure in whom if sure]
     said += [("For whom?" if i == 0 else "", t) for i, t in enumerate(settled_ones or [text for text, _ in whom[:1]])]
     said.append(("Does it pay to ask where people disagree?", human))
     return [(question, text) for question, text in said if text]
+
+
+def crowd_sentence(results: Results) -> str:
+    """Whether the listener model is better than what others said; empty where it took no part."""
+    rows = results.summary.get("against_crowd", [])
+    row = next((r for r in rows if r["member"] in ("residual", "residual-new")), None)
+    if row is None:
+        return ""
+    better = {1: "are surely better", 0: "are not surely better", -1: "are surely worse"}[-_sign(row["nll"])]
+    text = (
+        f"Beside what other people said of the same tracks, the listener model's probabilities {better}: negative "
+        f"log-likelihood {interval_text(row['nll'])} (lower is better, so for {row['share_better_nll']:.0%} of listeners), "
+        f"accuracy {interval_text(row['accuracy'])}, weighted F1 {interval_text(row['f1_weighted'])}."
+    )
+    if "permuted_nll" in row:
+        text += f" With shuffled answers the log-likelihood moves by {interval_text(row['permuted_nll'])}."
+    if "drawn_nll" in row:
+        text += f" For listeners made up without anything personal, by {interval_text(row['drawn_nll'])}."
+    return text
 
 
 def control_sentence(other: Results) -> str:
