@@ -10,7 +10,6 @@ import pytest
 from dissensus.datasets import Annotations, Dataset, ismir2020, trompa
 from dissensus.errors import ParameterError
 from dissensus.evaluation.agreement_tables import (
-    TABLE_1_ORDER,
     format_agreement,
     ismir2020_table_1,
     ismir2020_table_2,
@@ -18,41 +17,27 @@ from dissensus.evaluation.agreement_tables import (
     trompa_table,
 )
 from dissensus.evaluation.groups import GroupAgreement, GroupSpec, group_agreement
+from dissensus.evaluation.paper_tables import TABLE_1, TABLE_2
 from dissensus.features.pool import Pool
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-#: ISMIR 2020, Table 1: joy, surprise, power, anger, fear, tension, sad, bitter, peace, tender, transcendence; strict count.
-TABLE_1 = """
-all                      27720 .393 .064 .273 .335 .169 .253 .340 .215 .357 .396 .062
-preference +             11275 .402 .074 .275 .264 .142 .171 .367 .204 .363 .414 .066
-preference -              8976 .325 .036 .267 .368 .158 .309 .308 .191 .352 .384 .049
-familiarity +             4477 .445 .065 .199 .314 .223 .158 .376 .284 .266 .297 .038
-familiarity -            21439 .319 .047 .275 .329 .145 .270 .304 .173 .385 .414 .070
-understanding +          13827 .428 .074 .276 .269 .160 .195 .361 .250 .324 .365 .046
-understanding -           9977 .328 .044 .263 .361 .156 .299 .308 .159 .361 .391 .070
-musical training +       12320 .406 .074 .327 .407 .190 .268 .364 .235 .424 .456 .067
-musical training -       15400 .381 .052 .231 .283 .151 .236 .318 .194 .306 .348 .054
-emotions +               16500 .430 .058 .299 .381 .212 .288 .378 .260 .411 .426 .068
-emotions -               11220 .343 .067 .230 .273 .114 .206 .287 .149 .289 .351 .046
-general sophistication + 13640 .415 .083 .319 .400 .195 .274 .357 .251 .441 .466 .091
-general sophistication - 14080 .371 .043 .225 .275 .147 .226 .327 .180 .283 .331 .038
-"""
-
-#: ISMIR 2020, Table 2: English, Spanish, Mandarin, German, all.
-TABLE_2 = """
-anger         .429 .311 .367 .482 .364
-bitter        .278 .209 .155 .278 .202
-fear          .241 .175 .091 .207 .171
-joy           .304 .437 .311 .476 .372
-peace         .401 .332 .401 .438 .371
-power         .379 .287 .296 .325 .289
-sad           .330 .343 .279 .378 .326
-surprise      .041 .055 .068 .218 .075
-tender        .444 .314 .452 .581 .396
-tension       .264 .324 .282 .323 .296
-transcendence .080 .049 .083 -.012 .057
-"""
+#: ISMIR 2020, Table 1: ratings of each group, neutral answers on neither side.
+RATINGS = {
+    "all": 27720,
+    "preference +": 11275,
+    "preference -": 8976,
+    "familiarity +": 4477,
+    "familiarity -": 21439,
+    "understanding +": 13827,
+    "understanding -": 9977,
+    "musical training +": 12320,
+    "musical training -": 15400,
+    "emotions +": 16500,
+    "emotions -": 11220,
+    "general sophistication +": 13640,
+    "general sophistication -": 14080,
+}
 
 
 def keyed(rows: list[GroupAgreement]) -> dict[tuple[str, str], GroupAgreement]:
@@ -70,12 +55,11 @@ def surveys(research_data: Path) -> Dataset:
 def test_table_1_with_the_papers_filters(surveys: Dataset) -> None:
     ours = keyed(ismir2020_table_1(surveys))
     strict = keyed(ismir2020_table_1(surveys, strict=True))
-    for line in TABLE_1.strip().splitlines():
-        *words, count = line[:30].split()
-        name = " ".join(words)
-        for emotion, printed in zip(TABLE_1_ORDER, line[30:].split(), strict=True):
-            assert round(ours[name, emotion].alpha, 3) == float(printed), (name, emotion)
-        assert strict[name, "joy"].n_ratings * 11 == int(count)
+    for cell, printed in TABLE_1.items():
+        assert round(ours[cell].alpha, 3) == printed, cell
+    for name, count in RATINGS.items():
+        assert strict[name, "joy"].n_ratings * 11 == count
+    assert len(TABLE_1) == 13 * 11
     assert len(ours) == 13 * 11
 
 
@@ -95,10 +79,9 @@ def test_strict_filters_give_other_numbers(surveys: Dataset) -> None:
 @pytest.mark.data
 def test_table_2_from_the_raw_surveys(surveys: Dataset) -> None:
     ours = keyed(ismir2020_table_2(surveys))
-    for line in TABLE_2.strip().splitlines():
-        emotion, *printed = line.split()
-        for group, value in zip(("english", "spanish", "mandarin", "german", "all"), printed, strict=True):
-            assert round(ours[group, emotion].alpha, 3) == float(value), (group, emotion)
+    for cell, printed in TABLE_2.items():
+        assert round(ours[cell].alpha, 3) == printed, cell
+    assert len(TABLE_2) == 5 * 11
     assert len(ours) == 5 * 11
 
 
@@ -140,5 +123,7 @@ def test_as_text() -> None:
     assert "random groups of that size" in text
     both = format_agreement(every, beside=every, beside_name="again")
     assert "alpha, again" in both
+    beside = format_agreement(every, published={("all", "quadrant"): 0.75})
+    assert beside.splitlines()[1].split()[-5:-2] == ["0.750", "1.000", "+0.250"]
     with pytest.raises(ParameterError, match="same groups"):
         format_agreement(every, beside=known)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dissensus.datasets._types import Dataset
+from dissensus.datasets._types import Annotations, Dataset
 from dissensus.datasets.ismir2020 import EMOTIONS, LANGUAGES
 from dissensus.errors import ParameterError
 from dissensus.evaluation.groups import GroupAgreement, GroupSpec, RatingTable, group_agreement
+from dissensus.evaluation.paper_tables import TABLE_1_ORDER, TROMPA_2022_COUNTS
 
 __all__ = [
     "TABLE_1_GROUPS",
@@ -21,6 +21,7 @@ __all__ = [
     "ismir2020_table_1",
     "ismir2020_table_2",
     "rating_table",
+    "trompa_counts",
     "trompa_table",
 ]
 
@@ -33,21 +34,6 @@ TABLE_1_GROUPS: Final[Mapping[str, tuple[str, float]]] = {
     "emotions": ("emotional_engagement", 34.66),
     "general sophistication": ("musical_sophistication", 81.58),
 }
-
-#: Order of the emotions in the published Table 1.
-TABLE_1_ORDER: Final = (
-    "joy",
-    "surprise",
-    "power",
-    "anger",
-    "fear",
-    "tension",
-    "sad",
-    "bitter",
-    "peace",
-    "tender",
-    "transcendence",
-)
 
 
 def rating_table(dataset: Dataset, *, label: str = "quadrant") -> RatingTable:
@@ -150,6 +136,39 @@ def trompa_table(
     return out
 
 
+def trompa_counts(annotations: Annotations) -> str:
+    """How many annotations, listeners and tracks there are, beside those of the published snapshot of 2022.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        With repeats: ``trompa.load(folder, repeats="keep").annotations``.
+    """
+    ours = {
+        "annotations": len(annotations),
+        "listeners": len(annotations.listeners()),
+        "tracks annotated": len(np.unique(annotations.track_id)),
+        **{name: int((annotations.label == i).sum()) for i, name in enumerate(annotations.classes)},
+    }
+    once = annotations.newest()
+    rows = [["", "here", "published"], *([k, str(n), str(TROMPA_2022_COUNTS[k])] for k, n in ours.items())]
+    rows.append(["the newest of every listener and track", str(len(once)), ""])
+    for least in (20, 50, 80, 100):
+        rows.append([f"listeners with {least} tracks or more", str(len(once.listeners(min_tracks=least))), ""])
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines of text, in columns."""
+    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def signed(difference: float) -> str:
+    """Three decimals with their sign; nothing for NaN, and no sign for what rounds to zero."""
+    return "" if math.isnan(difference) else f"{difference:+.3f}".replace("-0.000", "0.000").replace("+0.000", "0.000")
+
+
 def _cell(found: GroupAgreement) -> list[str]:
     value = "no variation" if math.isnan(found.alpha) else f"{found.alpha:.3f}".replace("-0.000", "0.000")
     span = "" if found.interval is None else f"[{found.interval.low:.3f}, {found.interval.high:.3f}]"
@@ -159,7 +178,11 @@ def _cell(found: GroupAgreement) -> list[str]:
 
 
 def format_agreement(
-    rows: Sequence[GroupAgreement], *, beside: Sequence[GroupAgreement] = (), beside_name: str = "strict"
+    rows: Sequence[GroupAgreement],
+    *,
+    beside: Sequence[GroupAgreement] = (),
+    beside_name: str = "strict",
+    published: Mapping[tuple[str, str], float] | None = None,
 ) -> str:
     """Agreement as text: a block a group, a line a column.
 
@@ -170,6 +193,9 @@ def format_agreement(
         The same groups and columns by another rule, printed beside.
     beside_name : str
         Name of that rule.
+    published : mapping of (str, str) to float, optional
+        Printed values by group and column, put before ours with the difference; from
+        :mod:`dissensus.evaluation.paper_tables`.
 
     Raises
     ------
@@ -178,23 +204,25 @@ def format_agreement(
     """
     if beside and [(r.group, r.column) for r in rows] != [(r.group, r.column) for r in beside]:
         raise ParameterError("the two tables do not have the same groups and columns")
-    head = ["group", "", "alpha"]
     intervals, random = any(r.interval for r in rows), any(r.random for r in (*rows, *beside))
-    head += ["95 % over units"] if intervals else []
-    head += ["random groups of that size", "p"] if random else []
-    if beside:
-        head += [f"alpha, {beside_name}"] + (["random groups of that size", "p"] if random else [])
-    keep: NDArray[np.bool_] = np.array([True, intervals, random, random])
+    by_chance = ["random groups of that size", "p"] if random else []
+    head = ["group", "", *(["published"] if published else []), "alpha", *(["difference"] if published else [])]
+    head += [*(["95 % over units"] if intervals else []), *by_chance]
+    head += [f"alpha, {beside_name}", *by_chance] if beside else []
     lines = [head]
     last = ""
     for i, found in enumerate(rows):
-        cells = [cell for cell, show in zip(_cell(found), keep, strict=True) if show]
+        value, span, *control = _cell(found)
         title = "" if found.group == last else f"{found.group} ({found.n_ratings} x {found.n_raters} people)"
         last = found.group
-        line = [title, found.column, *cells]
+        line = [title, found.column, value]
+        if published:
+            printed = published.get((found.group, found.column), math.nan)
+            text = "" if math.isnan(printed) else f"{printed:.3f}"
+            line = [title, found.column, text, value, signed(round(found.alpha, 3) - printed)]
+        line += [*([span] if intervals else []), *(control if random else [])]
         if beside:
             other = _cell(beside[i])
             line += [other[0], *(other[2:] if random else [])]
         lines.append(line)
-    widths = [max(len(line[j]) for line in lines) for j in range(len(head))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return aligned(lines)

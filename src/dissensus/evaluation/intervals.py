@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -10,7 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError
 
-__all__ = ["Interval", "PairedComparison", "area_under_curve", "bootstrap_interval", "compare_paired", "holm"]
+__all__ = [
+    "Interval",
+    "PairedComparison",
+    "area_under_curve",
+    "bootstrap_interval",
+    "compare_paired",
+    "holm",
+    "paired_differences",
+    "signed_rank_p",
+]
 
 
 @dataclass(frozen=True)
@@ -125,6 +134,37 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
     return out
 
 
+def signed_rank_p(difference: NDArray[np.float64]) -> float:
+    """Two-sided Wilcoxon signed-rank p over the listeners who differ; 1 where nobody does."""
+    from scipy.stats import wilcoxon
+
+    moved = difference[np.abs(difference) > 1e-12]
+    return float(wilcoxon(moved, method="auto").pvalue) if len(moved) else 1.0
+
+
+def paired_differences(
+    by_treatment: Mapping[str, ArrayLike], against: str | None = None
+) -> list[tuple[str, str, NDArray[np.float64]]]:
+    """Every pair of treatments, or all against one: names ``a`` and ``b``, and ``a`` minus ``b`` of every listener.
+
+    Raises
+    ------
+    ParameterError
+        Treatments with different numbers of listeners, or ``against`` is none of them.
+    """
+    values = {name: np.asarray(column, dtype=np.float64) for name, column in by_treatment.items()}
+    names = list(values)
+    if len({column.shape for column in values.values()}) > 1:
+        raise ParameterError("a paired comparison needs the same listeners under every treatment")
+    if against is not None and against not in names:
+        raise ParameterError(f"against={against!r} is none of {', '.join(names)}")
+    if against is None:
+        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    else:
+        pairs = [(a, against) for a in names if a != against]
+    return [(a, b, values[a] - values[b]) for a, b in pairs]
+
+
 @dataclass(frozen=True)
 class PairedComparison:
     """Two treatments of the same listeners: ``a`` minus ``b``."""
@@ -142,13 +182,13 @@ class PairedComparison:
 
 
 def compare_paired(
-    by_treatment: dict[str, NDArray[np.float64]], *, against: str | None = None, random_state: int = 0
+    by_treatment: Mapping[str, ArrayLike], *, against: str | None = None, random_state: int = 0
 ) -> list[PairedComparison]:
     """Compare treatments listener by listener.
 
     Parameters
     ----------
-    by_treatment : dict of str to (n_listeners,) ndarray
+    by_treatment : mapping of str to (n_listeners,) array_like
         One value a listener under each treatment; the same listeners in the same order.
     against : str, optional
         Compare all with this one; default: every pair.
@@ -164,24 +204,10 @@ def compare_paired(
     Raises
     ------
     ParameterError
-        Treatments with different numbers of listeners.
+        Treatments with different numbers of listeners, or ``against`` is none of them.
     """
-    from scipy.stats import wilcoxon
-
-    names = list(by_treatment)
-    if len({len(values) for values in by_treatment.values()}) > 1:
-        raise ParameterError("paired comparison needs the same listeners under every treatment")
-    if against is None:
-        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    else:
-        pairs = [(a, against) for a in names if a != against]
-    rows: list[tuple[str, str, NDArray[np.float64], float]] = []
-    for a, b in pairs:
-        difference = np.asarray(by_treatment[a] - by_treatment[b], dtype=np.float64)
-        moved = difference[np.abs(difference) > 1e-12]
-        p = float(wilcoxon(moved, method="auto" if len(moved) > 0 else "asymptotic").pvalue) if len(moved) else 1.0
-        rows.append((a, b, difference, p))
-    adjusted = holm([row[3] for row in rows])
+    rows = [(a, b, d, signed_rank_p(d)) for a, b, d in paired_differences(by_treatment, against)]
+    adjusted = holm([p for *_, p in rows])
     return [
         PairedComparison(
             a,

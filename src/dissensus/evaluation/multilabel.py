@@ -202,12 +202,14 @@ def classify_windows(
     predicted = np.zeros_like(Y)
     for k in range(n_folds):
         train, test = fold != k, fold == k
-        side = [] if folds == "windows" else [StandardScaler(), PCA(min(n_components, *features[train].shape))]
+        side = features
+        if folds == "clips":
+            fitted = make_pipeline(StandardScaler(), PCA(min(n_components, *features[train].shape)))
+            side = fitted.fit(features[train]).transform(features)
         for j in range(Y.shape[1]):
             if Y[train, j].all() or not Y[train, j].any():
                 predicted[test, j] = Y[train, j].any()
                 continue
-            model = make_pipeline(*side, SVC(C=10.0, gamma=0.001))
-            predicted[test, j] = model.fit(features[train], Y[train, j]).predict(features[test])
+            predicted[test, j] = SVC(C=10.0, gamma=0.001).fit(side[train], Y[train, j]).predict(side[test])
     precision, recall, f1, _ = precision_recall_fscore_support(Y, predicted, average="macro", zero_division=0.0)
     return MultilabelScores(float(precision), float(recall), float(f1), folds)

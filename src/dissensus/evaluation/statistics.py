@@ -22,7 +22,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._validate import check_count
 from dissensus.errors import ParameterError
-from dissensus.evaluation.intervals import Interval, area_under_curve, bootstrap_interval, holm
+from dissensus.evaluation.intervals import (
+    Interval,
+    area_under_curve,
+    bootstrap_interval,
+    holm,
+    paired_differences,
+    signed_rank_p,
+)
 from dissensus.evaluation.table import Columns, curves_of
 
 __all__ = [
@@ -226,14 +233,13 @@ class PairedTests:
 def _one_pair(
     a: str, b: str, difference: NDArray[np.float64], n_permutations: int, n_boot: int, random_state: int
 ) -> PairedTests:
-    from scipy.stats import t, wilcoxon
+    from scipy.stats import t
 
     d = _sample(difference)
-    n, moved = len(d), d[d != 0]
+    n = len(d)
     scale = float(d.std(ddof=1))
     alike = scale < 1e-12
     p_t = float(not d.any()) if alike else float(2 * t.sf(abs(d.mean()) / scale * math.sqrt(n), n - 1))
-    p_wilcoxon = float(wilcoxon(moved, method="auto").pvalue) if len(moved) else 1.0
     rng = np.random.default_rng(random_state)
     drawn = d[rng.integers(0, n, (n_boot, n))]
     spread = drawn.std(axis=1, ddof=1)
@@ -247,7 +253,7 @@ def _one_pair(
         Interval(dz, float(low), float(high), n),
         rank_biserial(d),
         p_t,
-        p_wilcoxon,
+        signed_rank_p(d),
         sign_flip_p(d, n_permutations=n_permutations, random_state=random_state),
     )
 
@@ -294,17 +300,12 @@ def paired_tests(
     >>> print(found.difference, found.p_permutation)
     +0.150 [+0.100, +0.200] 0.125
     """
-    values = {name: np.asarray(column, dtype=np.float64) for name, column in by_treatment.items()}
-    names = list(values)
-    if len({column.shape for column in values.values()}) > 1:
-        raise ParameterError("a paired comparison needs the same listeners under every treatment")
-    if against is not None and against not in names:
-        raise ParameterError(f"against={against!r} is none of {', '.join(names)}")
-    if against is None:
-        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    else:
-        pairs = [(a, against) for a in names if a != against]
-    return _adjusted([_one_pair(a, b, values[a] - values[b], n_permutations, n_boot, random_state) for a, b in pairs])
+    return _adjusted(
+        [
+            _one_pair(a, b, difference, n_permutations, n_boot, random_state)
+            for a, b, difference in paired_differences(by_treatment, against)
+        ]
+    )
 
 
 def compare_strategies(
