@@ -18,7 +18,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from threadpoolctl import threadpool_limits
 
-from dissensus import Pool, Session
+from dissensus import Pool, Session, set_threads
 from dissensus.committee import Committee, GaussianNaiveBayes, LogisticSGD, TrackScorer
 from dissensus.personalisation.update import personalise
 
@@ -175,3 +175,61 @@ def test_session_turn(benchmark: Any, pretrained: Committee) -> None:
     assert len(turn().track_ids) == 1
     with threadpool_limits(1):
         benchmark.pedantic(turn, rounds=20, warmup_rounds=2)
+
+
+@pytest.fixture(scope="module")
+def boosted() -> Committee:
+    set_threads(1)
+    X, y, track = windows(100, seed=1)
+    return Committee.pretrain(X, y, track, kinds=("xgb",), n_folds=5)
+
+
+@pytest.mark.parametrize("who", ["xgboost, every tree", "dissensus, new trees"])
+@pytest.mark.parametrize("update", ["replay", "incremental"])
+def test_boosted_after_an_update(benchmark: Any, boosted: Committee, update: str, who: str) -> None:
+    """Five boosted members asked about every track again, after they learnt one answer.
+
+    Replay adds 10 rounds of stumps, the published update 100 rounds of trees. The peer is ``inplace_predict`` of all rounds
+    from the first on; for replay of those before the update alone, which flatters it.
+    """
+    import xgboost
+
+    X, y, track = windows(500)
+    benchmark.group = f"five boosted members asked again, {update}|{len(X)}x{N_FEATURES}"
+    rows = track < 1
+    taught = personalise(boosted, X[rows], y[rows], track[rows], update=update)
+    scaled = boosted.scale(X)
+    starts = np.arange(0, len(X), N_WINDOWS)
+    if who.startswith("xgboost"):
+        models = [member.booster_ for member in boosted.members]
+        if update == "incremental":
+            data = xgboost.DMatrix(boosted.scale(X[rows]), np.searchsorted(CLASSES, y[rows]))
+            options = {
+                "objective": "multi:softprob",
+                "num_class": 4,
+                "max_depth": 5,
+                "tree_method": "exact",
+                "nthread": 1,
+            }
+            models = [xgboost.train(options, data, 100, xgb_model=model) for model in models]
+        assert all(model.num_boosted_rounds() == (200 if update == "incremental" else 100) for model in models)
+        for model in models:
+            model.set_param({"nthread": 1})
+
+        def again() -> Any:
+            return [np.add.reduceat(model.inplace_predict(scaled), starts) / N_WINDOWS for model in models]
+
+        assert np.shape(again()) == (5, len(starts), 4)
+        benchmark.pedantic(again, rounds=3)
+    else:
+        scorer = TrackScorer(boosted, X, track)
+        before = scorer.predict_proba(boosted)
+        proba = np.stack([member.predict_proba(scaled) for member in taught.members])
+        expected = np.add.reduceat(proba, starts, axis=1) / N_WINDOWS
+        np.testing.assert_allclose(scorer.predict_proba(taught), expected, atol=1e-5)
+        assert np.abs(before - expected).max() > 1e-3
+
+        def forget() -> None:
+            scorer.predict_proba(boosted)
+
+        benchmark.pedantic(scorer.predict_proba, args=(taught,), setup=forget, rounds=10)

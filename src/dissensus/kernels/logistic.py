@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.member_votes import panel_row
+from dissensus.kernels.member_votes import panel_rows
 
 __all__ = ["bound_descent", "logistic_sgd"]
 
@@ -77,11 +77,13 @@ def _sigmoid(x, power, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _products(panels, rows, out):  # type: ignore[no-untyped-def]
+def _products(panels, rows, out, spare):  # type: ignore[no-untyped-def]
     """rows f4 (K,F) times the matrix whose columns lie in panels f4 (P,F,32), to out f4 (K,32P)."""
     for p in range(panels.shape[0]):
-        for k in range(rows.shape[0]):
-            panel_row(panels[p], rows[k], rows[k], False, out[k, 32 * p : 32 * (p + 1)])
+        here = slice(32 * p, 32 * (p + 1))
+        for k in range(0, rows.shape[0], 2):
+            m = min(k + 1, rows.shape[0] - 1)
+            panel_rows(panels[p], rows, rows[:0], k, m, out[k, here], out[m, here] if m > k else spare)
 
 
 @kernel
@@ -98,13 +100,14 @@ def bound_descent(by_row, by_weight, start, target, weight, inverse, penalty, ma
     n_models, n_rows = start.shape
     n_features = move.shape[1]
     ahead, gradient, step, momentum = work[0], work[1], work[2], work[3]
+    spare = np.empty(32, dtype=np.float32)
     proba, power = score[1], score[2].view(np.int32).reshape(n_models * n_rows)
     for k in range(n_models):
         for f in range(n_features):
             ahead[k, f] = move[k, f]
         momentum[k, 0] = np.float32(1.0)
     for count in range(max_steps):
-        _products(by_row, ahead, score[0])
+        _products(by_row, ahead, score[0], spare)
         for k in range(n_models):
             for n in range(n_rows):
                 score[0, k, n] += start[k, n]
@@ -112,11 +115,11 @@ def bound_descent(by_row, by_weight, start, target, weight, inverse, penalty, ma
         for k in range(n_models):
             for n in range(n_rows):
                 proba[k, n] = weight[n] * (proba[k, n] - target[k, n])
-        _products(by_weight, proba, gradient)
+        _products(by_weight, proba, gradient, spare)
         for k in range(n_models):
             for f in range(n_features):
                 gradient[k, f] += penalty[f] * ahead[k, f]
-        _products(inverse, gradient, step)
+        _products(inverse, gradient, step, spare)
         largest = np.float32(0.0)
         for k in range(n_models):
             uphill = np.float32(0.0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from dissensus.kernels._jit import kernel
 
-__all__ = ["lay_panels", "panel_row", "panel_scores", "panel_votes", "standardise", "tile_votes"]
+__all__ = ["lay_panels", "panel_rows", "panel_scores", "panel_votes", "standardise", "tile_votes"]
 
 _LANES = 32
 _LOG2E = np.float32(1.4426950408889634)
@@ -34,17 +34,22 @@ def standardise(X, mean, inverse, out):  # type: ignore[no-untyped-def]
 @kernel
 def _lay_tile(X, mean, inverse, row, windows, panel, panels):  # type: ignore[no-untyped-def]
     """Standardise one tile into panels; return its first row with a value that is not finite, else -1."""
-    for t in range(-(-windows // _LANES) * _LANES):
-        p, lane = panel + t // _LANES, t % _LANES
-        total = np.float32(0.0)
+    for p in range(-(-windows // _LANES)):
+        top, used = row + p * _LANES, min(windows - p * _LANES, _LANES)
+        spoiled = np.float32(0.0)
         for f in range(X.shape[1]):
-            value = np.float32(0.0)
-            if t < windows:
-                value = np.float32((X[row + t, f] - mean[f]) * inverse[f])
-            panels[p, f, lane] = value
-            total += value * np.float32(0.0)
-        if total != np.float32(0.0):
-            return row + t
+            to = panels[panel + p, f]
+            for t in range(used):
+                to[t] = np.float32((X[top + t, f] - mean[f]) * inverse[f])
+            for t in range(used, _LANES):
+                to[t] = np.float32(0.0)
+            for t in range(_LANES):
+                spoiled += to[t] * np.float32(0.0)
+        if spoiled != np.float32(0.0):
+            for t in range(used):
+                for f in range(X.shape[1]):
+                    if not np.isfinite(panels[panel + p, f, t]):
+                        return top + t
     return -1
 
 
@@ -63,35 +68,43 @@ def lay_panels(X, mean, inverse, start, tiles, begin, end, panels):  # type: ign
 
 
 @kernel
-def _four(x, f, a, b, bent, first, out):  # type: ignore[no-untyped-def]
-    """Add to a row of scores what four features from ``f`` on contribute, or write it."""
-    x0, x1, x2, x3 = x[f], x[f + 1], x[f + 2], x[f + 3]
-    a0, a1, a2, a3 = a[f], a[f + 1], a[f + 2], a[f + 3]
-    if bent:
-        b0, b1, b2, b3 = b[f], b[f + 1], b[f + 2], b[f + 3]
-        for t in range(_LANES):
-            more = ((a0 + b0 * x0[t]) * x0[t] + (a1 + b1 * x1[t]) * x1[t]) + (
-                (a2 + b2 * x2[t]) * x2[t] + (a3 + b3 * x3[t]) * x3[t]
-            )
-            out[t] = more if first else out[t] + more
+def panel_rows(x, linear, quadratic, k, m, out, more):  # type: ignore[no-untyped-def]
+    """Scores of models ``k`` and ``m`` for the windows of one panel: x f4 (F,32) to out and more f4 (32,).
+
+    Two models and four features at a time, so that a window is read from memory once for all of them; the rest as
+    panel_scores.
+    """
+    n_features = linear.shape[1]
+    even = n_features // 4 * 4
+    for t in range(_LANES):
+        out[t] = np.float32(0.0)
+        more[t] = np.float32(0.0)
+    if quadratic.shape[0] > 0:
+        for f in range(0, even, 4):
+            a0, a1, a2, a3 = linear[k, f], linear[k, f + 1], linear[k, f + 2], linear[k, f + 3]
+            b0, b1, b2, b3 = quadratic[k, f], quadratic[k, f + 1], quadratic[k, f + 2], quadratic[k, f + 3]
+            c0, c1, c2, c3 = linear[m, f], linear[m, f + 1], linear[m, f + 2], linear[m, f + 3]
+            d0, d1, d2, d3 = quadratic[m, f], quadratic[m, f + 1], quadratic[m, f + 2], quadratic[m, f + 3]
+            for t in range(_LANES):
+                x0, x1, x2, x3 = x[f, t], x[f + 1, t], x[f + 2, t], x[f + 3, t]
+                out[t] += ((a0 + b0 * x0) * x0 + (a1 + b1 * x1) * x1) + ((a2 + b2 * x2) * x2 + (a3 + b3 * x3) * x3)
+                more[t] += ((c0 + d0 * x0) * x0 + (c1 + d1 * x1) * x1) + ((c2 + d2 * x2) * x2 + (c3 + d3 * x3) * x3)
+        for f in range(even, n_features):
+            for t in range(_LANES):
+                out[t] += (linear[k, f] + quadratic[k, f] * x[f, t]) * x[f, t]
+                more[t] += (linear[m, f] + quadratic[m, f] * x[f, t]) * x[f, t]
     else:
-        for t in range(_LANES):
-            more = (a0 * x0[t] + a1 * x1[t]) + (a2 * x2[t] + a3 * x3[t])
-            out[t] = more if first else out[t] + more
-
-
-@kernel
-def panel_row(x, a, b, bent, out):  # type: ignore[no-untyped-def]
-    """Scores x·a of the windows of one panel, or x·a + x²·b: x f4 (F,32), a and b f4 (F,), out f4 (32,)."""
-    even = a.shape[0] // 4 * 4
-    if even == 0:
-        for t in range(_LANES):
-            out[t] = np.float32(0.0)
-    for f in range(0, even, 4):
-        _four(x, f, a, b, bent, f == 0, out)
-    for f in range(even, a.shape[0]):
-        for t in range(_LANES):
-            out[t] += (a[f] + b[f] * x[f, t]) * x[f, t] if bent else a[f] * x[f, t]
+        for f in range(0, even, 4):
+            a0, a1, a2, a3 = linear[k, f], linear[k, f + 1], linear[k, f + 2], linear[k, f + 3]
+            c0, c1, c2, c3 = linear[m, f], linear[m, f + 1], linear[m, f + 2], linear[m, f + 3]
+            for t in range(_LANES):
+                x0, x1, x2, x3 = x[f, t], x[f + 1, t], x[f + 2, t], x[f + 3, t]
+                out[t] += (a0 * x0 + a1 * x1) + (a2 * x2 + a3 * x3)
+                more[t] += (c0 * x0 + c1 * x1) + (c2 * x2 + c3 * x3)
+        for f in range(even, n_features):
+            for t in range(_LANES):
+                out[t] += linear[k, f] * x[f, t]
+                more[t] += linear[m, f] * x[f, t]
 
 
 @kernel
@@ -101,10 +114,11 @@ def panel_scores(panels, first, last, linear, quadratic, column, out):  # type: 
     panels f4 (P,F,32), linear f4 (K,F), quadratic f4 (K,F) or (0,F) for none, column i8 (K,) the row of each model in
     out f4 (P,rows,32). A score is summed in the same order wherever its window lies and whatever models are asked beside it.
     """
-    bent = quadratic.shape[0] > 0
+    spare = np.empty(_LANES, dtype=np.float32)
     for p in range(first, last):
-        for k in range(linear.shape[0]):
-            panel_row(panels[p], linear[k], quadratic[k] if bent else linear[k], bent, out[p, column[k]])
+        for k in range(0, linear.shape[0], 2):
+            m = min(k + 1, linear.shape[0] - 1)
+            panel_rows(panels[p], linear, quadratic, k, m, out[p, column[k]], out[p, column[m]] if m > k else spare)
 
 
 @kernel
@@ -243,9 +257,11 @@ def tile_votes(  # type: ignore[no-untyped-def]
         if bad >= 0:
             return bad
         for p in range(-(-tiles[j, 1] // _LANES)):
-            for k in range(n_bent):
-                panel_row(panels[p], bent[k], bend[k], True, curved[p, k])
-            for k in range(n_straight):
-                panel_row(panels[p], straight[k], straight[k], False, plain[p, k])
+            for k in range(0, n_bent, 2):
+                m = min(k + 1, n_bent - 1)
+                panel_rows(panels[p], bent, bend, k, m, curved[p, k], curved[p, m] if m > k else work[0])
+            for k in range(0, n_straight, 2):
+                m = min(k + 1, n_straight - 1)
+                panel_rows(panels[p], straight, straight[:0], k, m, plain[p, k], plain[p, m] if m > k else work[0])
         _tile_votes(curved, plain, panels[:, :0], straight[:, :0], start, tiles[j], 0, offset, n_softmax, work, sums)
     return -1
