@@ -105,6 +105,17 @@ def test_warmup_compiles_for_the_types_that_callers_use() -> None:
     assert len(kernel.signatures) == before
 
 
+def test_warmup_covers_the_emotion_features() -> None:
+    names = [name for name in _backend.ROOMS if name.startswith("is13_")]
+    kernels = {name: _backend.resolve(name, "numba") for name in names}
+    dissensus.warmup()
+    before = {name: len(getattr(kernel, "signatures", ())) for name, kernel in kernels.items()}
+    if not any(before.values()):
+        pytest.skip("the JIT is off")
+    dissensus.is13(np.zeros(32000, np.float32), 16000)
+    assert {name: len(getattr(kernel, "signatures", ())) for name, kernel in kernels.items()} == before
+
+
 def test_the_suite_of_a_kernel_runs_with_the_jit_off() -> None:
     code = (
         "import numpy as np, dissensus\n"

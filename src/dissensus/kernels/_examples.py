@@ -69,9 +69,58 @@ def _state_top() -> Iterator[Arguments]:
         yield *_state(dtype), np.ones(2), 0, _nothing(), 0, 3, np.empty(1, np.int64), np.empty(1)
 
 
+def _log_mel() -> Iterator[Arguments]:
+    band, level = np.array([[1, 0, 2]]), np.array([2.0, 1e-10, 0.0, 4.3, 0.0])
+    signal, window, weight = np.zeros(1024, np.float32), np.ones(512), np.ones(2, np.float32)
+    yield signal, 0, 256, _frozen(window), _frozen(band), _frozen(weight), _frozen(level), np.empty((2, 1), np.float32)
+
+
+def _is13_spectral() -> Iterator[Arguments]:
+    """At 16 kHz; another rate compiles once more where its transform has another length."""
+    signal, places = np.zeros(960, np.float32), np.zeros(257, np.int64)
+    yield signal, np.ones(320), np.zeros((257, 5)), places, 160, 0, 2, np.empty((2, 42), np.float32)
+
+
+def _is13_auditory() -> Iterator[Arguments]:
+    lld = np.zeros((2, 42), np.float32)
+    yield lld, np.ones(26), np.zeros(6), np.zeros((14, 26)), 0, np.zeros((6, 26)), np.empty((2, 42), np.float32)
+
+
+def _is13_candidates() -> Iterator[Arguments]:
+    signal, out = np.zeros(1920, np.float32), np.empty((2, 15), np.float32)
+    tables = np.ones((513, 3)), np.ones((513, 4)), np.zeros(513, np.int64), np.arange(15), np.ones(4)
+    yield signal, np.ones(960), *tables, 160, 0, 2, out
+
+
+def _is13_pitch_path() -> Iterator[Arguments]:
+    candidates, back = np.zeros((4, 15), np.float32), np.zeros((4, 7), np.int8)
+    yield candidates, np.ones(8), 30, 0, True, back, np.zeros(22), np.empty((4, 2), np.float32)
+
+
+def _is13_periods() -> Iterator[Arguments]:
+    signal, pitch = np.zeros(1920, np.float32), np.zeros(4, np.float32)
+    yield signal, pitch, 16000.0, 160, 960, 0.25, 0, np.zeros(8), np.empty((4, 4), np.float32)
+
+
+def _is13_contours() -> Iterator[Arguments]:
+    yield np.zeros((4, 65), np.float32), 6, True, 0, 4, np.zeros(1), np.empty((4, 130), np.float32)
+
+
+def _is13_windows() -> Iterator[Arguments]:
+    yield np.zeros((4, 130), np.float32), 2, 1, np.empty((3, 260), np.float32)
+
+
 #: Kernel name -> its argument lists, one for each combination of types that callers use.
 EXAMPLES: dict[str, Callable[[], Iterator[Arguments]]] = {
     "consensus_entropy": _utility,
+    "is13_auditory": _is13_auditory,
+    "is13_candidates": _is13_candidates,
+    "is13_contours": _is13_contours,
+    "is13_periods": _is13_periods,
+    "is13_pitch_path": _is13_pitch_path,
+    "is13_spectral": _is13_spectral,
+    "is13_windows": _is13_windows,
+    "log_mel_frames": _log_mel,
     "log_into": lambda: iter([(_frozen(np.ones(3, np.float32)), np.empty(3, np.float32))]),
     "margin": _utility,
     "mean_kl": _utility,
