@@ -304,3 +304,14 @@ def test_heads_of_a_cnn_go_through_a_published_protocol(tmp_path: Path) -> None:
         assert all(np.array_equal(alone[name], all_[name]) for name in alone)  # one kind is the whole committee
         moved = results_.curves.pick(member="cnn", update="incremental")
         assert any(np.ptp(results_.curves.score[i]) > 0 for i in moved)
+
+
+def test_the_whole_interval_has_its_null_from_five_permuted_splits_on(sides: tuple[Results, Results]) -> None:
+    few = effective_personalisation(sides[1].scores, sides[1].null)
+    assert all(math.isnan(row.null_surely_above) for row in few)
+    many = replace(SOUND, repeats=6, null_repeats=6, updates=("replay",))
+    true, null = table(many, range(3), 6), table(many, range(3), 6, permuted=True)
+    for row in effective_personalisation(true, null):
+        assert (row.surely_above, row.same_surely_above, row.null_surely_above) == (3, 1.0, 0.0)
+    for row in effective_personalisation(null, true):
+        assert (row.surely_below, row.same_surely_above, row.null_surely_above) == (3, 0.0, 1.0)

@@ -43,6 +43,9 @@ ALL: Final = "all"
 #: A listener who gains more than all but this share of the permuted ones is beyond them.
 _CHANCE: Final = 0.05
 
+#: Fewer permuted repeats have no intervals worth a share.
+_FEWEST: Final = 5
+
 
 def repeat_interval(
     values: ArrayLike, *, test_share: float = 0.15, confidence: float = 0.95
@@ -143,6 +146,8 @@ class EffectivePersonalisation:
         Shares under permuted answers; NaN without such runs.
     same_published, same_above_start, same_rising : float
         Shares of the true answers on the repeats that were permuted, to be compared with the null.
+    null_surely_above, same_surely_above : float
+        The same for the whole interval; NaN below five permuted repeats, whose intervals would decide nobody.
     beyond_null : float
         Share whose gain on those repeats is larger than that of 95 % of the permuted listeners: 5 % by chance.
     """
@@ -162,6 +167,8 @@ class EffectivePersonalisation:
     same_published: float = math.nan
     same_above_start: float = math.nan
     same_rising: float = math.nan
+    null_surely_above: float = math.nan
+    same_surely_above: float = math.nan
     beyond_null: float = math.nan
 
     def as_dict(self) -> dict[str, Any]:
@@ -190,6 +197,14 @@ class _Moved:
     @classmethod
     def of(cls, curves: Curves) -> _Moved:
         return cls(curves, slopes(curves, with_start=False), slopes(curves, with_start=True), _gains(curves))
+
+    def sure(self, at: NDArray[np.int64], test_share: float) -> tuple[int, int]:
+        """Listeners whose whole interval of the gain lies above, and below, and whose slope agrees."""
+        rising = self.curves.by_listener(self.rising, at) > 1e-12
+        mine = _per_listener(self.curves, at)
+        spans = [repeat_interval(_by_repeat(self.curves, self.gain, one), test_share=test_share) for one in mine]
+        above = sum(bool(up) and low > 0 for up, (_, low, _) in zip(rising, spans, strict=True))
+        return above, sum(not up and high < 0 for up, (_, _, high) in zip(rising, spans, strict=True))
 
     def shares(self, at: NDArray[np.int64]) -> dict[str, float]:
         """Share of listeners who pass each criterion."""
@@ -229,19 +244,17 @@ def effective_personalisation(
     out = []
     for where in _cells(curves, overall=overall):
         at = curves.pick(**{name: value for name, value in where.items() if value != ALL})
-        rising = curves.by_listener(moved.rising, at) > 1e-12
-        mine = _per_listener(curves, at)
-        spans = [repeat_interval(_by_repeat(curves, moved.gain, one), test_share=test_share) for one in mine]
+        above, below = moved.sure(at, test_share)
         counts: dict[str, Any] = {
             "published": int((curves.by_listener(moved.after, at) >= 0).sum()),
             "above_start": int((curves.by_listener(moved.gain, at) > 1e-12).sum()),
-            "rising": int(rising.sum()),
-            "surely_above": sum(bool(up) and low > 0 for up, (_, low, _) in zip(rising, spans, strict=True)),
-            "surely_below": sum(not up and high < 0 for up, (_, _, high) in zip(rising, spans, strict=True)),
+            "rising": int((curves.by_listener(moved.rising, at) > 1e-12).sum()),
+            "surely_above": above,
+            "surely_below": below,
         }
-        beside: dict[str, Any] = {} if chance is None else _beside(moved, chance, at, where)
+        beside: dict[str, Any] = {} if chance is None else _beside(moved, chance, at, where, test_share)
         key = (where["update"], where["member"], where["strategy"])
-        out.append(replace(EffectivePersonalisation(*key, len(spans), **counts), **beside))
+        out.append(replace(EffectivePersonalisation(*key, len(np.unique(curves.who[at])), **counts), **beside))
     return out
 
 
@@ -258,7 +271,9 @@ def _cells(curves: Curves, *, overall: bool) -> list[dict[str, str]]:
     ]
 
 
-def _beside(moved: _Moved, chance: _Moved, at: NDArray[np.int64], where: Mapping[str, str]) -> dict[str, float]:
+def _beside(
+    moved: _Moved, chance: _Moved, at: NDArray[np.int64], where: Mapping[str, str], test_share: float
+) -> dict[str, float]:
     """The same criteria under permuted answers, and for the true answers on the same repeats."""
     there = chance.curves.pick(**{name: value for name, value in where.items() if value != ALL})
     same = at[np.isin(moved.curves.repeat[at], chance.curves.repeat)]
@@ -266,6 +281,9 @@ def _beside(moved: _Moved, chance: _Moved, at: NDArray[np.int64], where: Mapping
         return {}
     out = {f"null_{name}": share for name, share in chance.shares(there).items()}
     out |= {f"same_{name}": share for name, share in moved.shares(same).items()}
+    if len(np.unique(chance.curves.repeat[there])) >= _FEWEST:
+        for name, one, rows in (("null", chance, there), ("same", moved, same)):
+            out[f"{name}_surely_above"] = one.sure(rows, test_share)[0] / len(np.unique(one.curves.who[rows]))
     limit = float(np.quantile(chance.curves.by_listener(chance.gain, there), 1 - _CHANCE, method="higher"))
     out["beyond_null"] = float((moved.curves.by_listener(moved.gain, same) > max(limit, 1e-12)).mean())
     return out

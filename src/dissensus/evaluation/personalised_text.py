@@ -37,7 +37,8 @@ CRITERIA: Final = (
     "ends above start: the last score above the one before any answer",
     "surely above (below): the whole interval of the gain over the splits lies there, and the slope with the start agrees",
     "beyond permuted: gains more than 95 % of listeners whose answers were permuted, on the same splits; 5 % by chance",
-    "permuted: the same share under permuted answers; in brackets that of the true answers on the same splits",
+    "permuted: the same share under permuted answers; in brackets that of the true answers on the same splits; for surely from "
+    + "five permuted splits on",
 )
 
 #: Members that hear no answer: never an example of a criterion that misleads.
@@ -72,6 +73,7 @@ def personalised_cells(row: EffectivePersonalisation) -> list[str]:
         count_text(row.above_start, row.n_listeners),
         _null(row.null_above_start, row.same_above_start),
         count_text(row.surely_above, row.n_listeners),
+        _null(row.null_surely_above, row.same_surely_above),
         count_text(row.surely_below, row.n_listeners),
         share_text(row.beyond_null),
     ]
@@ -80,7 +82,7 @@ def personalised_cells(row: EffectivePersonalisation) -> list[str]:
 def personalised_head() -> list[str]:
     """Names of the columns."""
     return [
-        "update", "member", "strategy", "slope >= 0", "permuted", "ends above start", "permuted", "surely above",
+        "update", "member", "strategy", "slope >= 0", "permuted", "ends above start", "permuted", "surely above", "permuted",
         "surely below", "beyond permuted",
     ]  # fmt: skip
 
