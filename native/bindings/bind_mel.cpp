@@ -45,7 +45,7 @@ void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, I
         out.data()};
     nb::gil_scoped_release release;
     constexpr std::align_val_t line{64};
-    auto* scratch = static_cast<float*>(::operator new(dissensus::mel_scratch(n_fft, n_mels) * sizeof(float), line));
+    auto* scratch = static_cast<float*>(::operator new(dissensus::mel_scratch(job) * sizeof(float), line));
     dissensus::log_mel_frames(job, scratch);
     ::operator delete(scratch, line);
 }

@@ -6,15 +6,45 @@
 namespace dissensus {
 namespace {
 
+// Natural logarithm: the mantissa times a tabled reciprocal is 1 + f with |f| < 1/32, and four terms of the series remain.
+struct TableLog {
+    __m512 scale, octave, reciprocal, level;
+
+    DISSENSUS_INLINE TableLog(float scale_, float shift) noexcept
+        : scale(_mm512_set1_ps(scale_)),
+          octave(_mm512_set1_ps(scale_ * 0.69314718055994531f)),
+          reciprocal(_mm512_setr_ps(0.969696999f, 0.914285719f, 0.864864886f, 0.820512831f, 0.780487776f, 0.744186044f, 0.711111128f, 0.680851042f, 0.653061211f, 0.627451003f, 0.603773594f, 0.581818163f, 0.561403513f, 0.542372882f, 0.524590135f, 0.507936537f)),
+          level(_mm512_fmadd_ps(scale, _mm512_setr_ps(0.0307716289f, 0.0896121531f, 0.145181986f, 0.19782573f, 0.247836201f, 0.295464217f, 0.340926563f, 0.384411731f, 0.426084416f, 0.466089695f, 0.504555996f, 0.541597314f, 0.577315358f, 0.611801539f, 0.645138017f, 0.677398766f), _mm512_set1_ps(shift))) {}
+
+    // scale * ln(x) + shift; x positive, NaN and infinity kept
+    DISSENSUS_INLINE __m512 operator()(__m512 x) const noexcept {
+        const __m512i part = _mm512_srli_epi32(_mm512_castps_si512(x), 19);
+        const __m512 mantissa = _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+        const __m512 f = _mm512_fmsub_ps(mantissa, _mm512_permutexvar_ps(part, reciprocal), _mm512_set1_ps(1.0f));
+        __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(-0.25f), _mm512_set1_ps(0.33333333f));
+        p = _mm512_fmadd_ps(f, p, _mm512_set1_ps(-0.5f));
+        p = _mm512_fmadd_ps(_mm512_mul_ps(f, f), p, f);
+        const __m512 y = _mm512_fmadd_ps(p, scale, _mm512_permutexvar_ps(part, level));
+        return _mm512_fmadd_ps(_mm512_getexp_ps(x), octave, y);
+    }
+};
+
 struct Lanes {
     using T = float;
     typedef float V __attribute__((vector_size(64)));
     typedef std::int32_t I __attribute__((vector_size(64)));
     static constexpr int width = 16;
+    using Log = TableLog;
 
     static DISSENSUS_INLINE V all(float x) noexcept { return _mm512_set1_ps(x); }
     static DISSENSUS_INLINE V load(const float* p) noexcept { return _mm512_loadu_ps(p); }
+    static DISSENSUS_INLINE V shift_in(V v, float last) noexcept {
+        return _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(all(last)), _mm512_castps_si512(v), 1));
+    }
+    static DISSENSUS_INLINE void store(float* p, V v) noexcept { _mm512_storeu_ps(p, v); }
+    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept { _mm512_store_ps(p + 16 * at, v); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm512_fmadd_ps(a, b, c); }
+    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875f), x); }
     static DISSENSUS_INLINE V root(V a) noexcept { return _mm512_maskz_sqrt_ps(0xffff, a); }
     static DISSENSUS_INLINE V from_int(I a) noexcept { return __builtin_convertvector(a, V); }
     // Pairs of 32-bit, then 64-bit elements within 128-bit blocks, then the blocks themselves.
@@ -66,8 +96,16 @@ struct WideLanes {
         typedef float Half __attribute__((vector_size(32)));
         return __builtin_convertvector(static_cast<Half>(_mm256_loadu_ps(p)), V);
     }
+    static DISSENSUS_INLINE V load(const double* p) noexcept { return _mm512_loadu_pd(p); }
+    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875), x); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm512_fmadd_pd(a, b, c); }
-    static DISSENSUS_INLINE V root(V a) noexcept { return _mm512_maskz_sqrt_pd(0xff, a); }
+    static DISSENSUS_INLINE V shift_in(V v, double last) noexcept {
+        return _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(all(last)), _mm512_castpd_si512(v), 1));
+    }
+    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept {
+        typedef float Half __attribute__((vector_size(32)));
+        _mm256_store_ps(p + 16 * at, __builtin_convertvector(v, Half));
+    }
     static DISSENSUS_INLINE void transpose(V* r) noexcept {
         V t[8];
 #pragma GCC unroll 4

@@ -74,7 +74,7 @@ int check(int n_fft, int n_mels, int n_frames, bool magnitude, bool log) {
     const float scale = log ? 4.342944819f : 0.0f;
     const MelJob job{signal.data(), 5, hop, n_frames, window.data(), n_fft, bands.data(), n_mels, weights.data(),
                      {magnitude, 1e-10f, 0.0f, scale, 0.0f}, out.data()};
-    Scratch scratch(mel_scratch(n_fft, n_mels));
+    Scratch scratch(mel_scratch(job));
     log_mel_frames(job, scratch.get());
     for (std::size_t i = out.size() - 16; i < out.size(); ++i) CHECK(out[i] == guard);
     for (int f = n_fft > 512 ? n_frames - 1 : 0; f < n_frames; f += n_frames > 6 ? 8 : 1) {
@@ -105,7 +105,7 @@ int not_a_number_stays_in_its_frame() {
     const std::vector<float> weights{1.0f, 0.5f};
     const MelJob job{signal.data(), 0, 512, 20, window.data(), 512, bands.data(), 4, weights.data(),
                      {false, 1e-10f, 0.0f, 4.34f, 0.0f}, out.data()};
-    Scratch scratch(mel_scratch(512, 4));
+    Scratch scratch(mel_scratch(job));
     log_mel_frames(job, scratch.get());
     for (int f = 0; f < 20; ++f) {
         for (int m = 0; m < 4; ++m) CHECK(std::isnan(out[f * 4 + m]) == (f == 7));
@@ -125,7 +125,7 @@ int quiet_bands_beside_a_tone() {
     const std::vector<float> weights{1.0f};
     const MelJob job{signal.data(), 0, 256, 17, window.data(), 512, bands.data(), 256, weights.data(),
                      {false, 1e-10f, 0.0f, 4.342944819f, 0.0f}, out.data()};
-    Scratch scratch(mel_scratch(512, 256));
+    Scratch scratch(mel_scratch(job));
     log_mel_frames(job, scratch.get());
     int heard = 0;
     for (int f = 0; f < 17; ++f) {

@@ -32,7 +32,7 @@ struct MelJob {
 bool mel_size_is_known(std::int64_t n_fft) noexcept;
 
 // Floats of scratch that log_mel_frames needs, 64-byte aligned.
-std::size_t mel_scratch(std::int64_t n_fft, std::int64_t n_mels) noexcept;
+std::size_t mel_scratch(const MelJob& job) noexcept;
 
 void log_mel_frames(const MelJob& job, float* scratch) noexcept;
 

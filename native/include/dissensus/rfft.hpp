@@ -1,11 +1,13 @@
 // A real FFT of many frames at once: one frame in each SIMD lane, so that every butterfly is a plain vector operation.
 //
 // `L` is the lane set of an instruction set: `L::T` the scalar (float or double), `L::V` the vector type, `L::width` the
-// number of frames, `L::fma`. It must be a type of an anonymous namespace, so that code compiled for different instruction
+// number of frames, `L::fma`; `L::put` stores the powers of a bin as floats. It must be a type of an anonymous namespace, so that code compiled for different instruction
 // sets never mixes at link time.
 //
-// N real samples are N/2 complex numbers (even samples the real parts); radix-16/8 passes leave the complex spectrum in
-// digit-reversed order, `Places` says where; `power_spectrum` untangles it.
+// R real samples are split into the sums and the differences of their halves. The differences, a quarter turn folded in, are
+// R/4 complex numbers whose FFT is bins 1, 5, 9, ... (those beyond the middle are 3, 7, ... mirrored); the sums are a real
+// signal of R/2 samples that holds the even bins, and are split again. No bin is ever computed as the small difference of
+// two large ones, as happens where a half-length complex FFT is untangled, so single precision reaches further down.
 #pragma once
 
 #include <cmath>
@@ -54,6 +56,25 @@ DISSENSUS_INLINE void dft4(Complex<L>& a, Complex<L>& b, Complex<L>& c, Complex<
 
 template <class L, int R>
 struct Dft;
+
+template <class L>
+struct Dft<L, 1> {
+    static DISSENSUS_INLINE void run(Complex<L>*) noexcept {}
+};
+
+template <class L>
+struct Dft<L, 2> {
+    static DISSENSUS_INLINE void run(Complex<L>* x) noexcept {
+        const Complex<L> a = x[0], b = x[1];
+        x[0] = a + b;
+        x[1] = a - b;
+    }
+};
+
+template <class L>
+struct Dft<L, 4> {
+    static DISSENSUS_INLINE void run(Complex<L>* x) noexcept { dft4(x[0], x[1], x[2], x[3]); }
+};
 
 template <class L>
 struct Dft<L, 8> {
@@ -111,57 +132,44 @@ struct Dft<L, 16> {
 
 // Radices of the complex FFT of length M, first pass first; the last pass has no twiddles.
 template <int M>
-struct Radices;
+struct Radices { static constexpr int first = 1, second = 1, last = M; };
 template <>
-struct Radices<128> { static constexpr int first = 8, second = 16, third = 1; };
+struct Radices<32> { static constexpr int first = 4, second = 1, last = 8; };
 template <>
-struct Radices<256> { static constexpr int first = 16, second = 16, third = 1; };
+struct Radices<64> { static constexpr int first = 8, second = 1, last = 8; };
 template <>
-struct Radices<512> { static constexpr int first = 8, second = 8, third = 8; };
+struct Radices<128> { static constexpr int first = 8, second = 1, last = 16; };
 template <>
-struct Radices<1024> { static constexpr int first = 8, second = 8, third = 16; };
+struct Radices<256> { static constexpr int first = 16, second = 1, last = 16; };
 template <>
-struct Radices<2048> { static constexpr int first = 8, second = 16, third = 16; };
+struct Radices<512> { static constexpr int first = 8, second = 8, last = 8; };
+template <>
+struct Radices<1024> { static constexpr int first = 8, second = 8, last = 16; };
 
-// Twiddle factors and places for N real samples: computed in double, once a process.
-template <class T, int N>
+// Twiddle factors of the FFT of M complex numbers that come from 4M real samples: computed in double, once a process.
+template <class T, int M>
 struct Tables {
-    static constexpr int M = N / 2;
-    static constexpr int R1 = Radices<M>::first, R2 = Radices<M>::second, R3 = Radices<M>::third;
+    static constexpr int R1 = Radices<M>::first, R2 = Radices<M>::second, R3 = Radices<M>::last;
     static constexpr int N2 = M / R1;  // length after the first pass
 
-    T first[N2 * (R1 - 1) * 2];
-    T second[R3 > 1 ? R3 * (R2 - 1) * 2 : 1];
-    T real[M + 2];  // exp(-2 pi i k / N), k = 0..M/2
-    int where[M];       // place of output k
+    T split[M * 2];  // exp(-2 pi i m / 4M)
+    T first[R1 > 1 ? N2 * (R1 - 1) * 2 : 1];
+    T second[R2 > 1 ? R3 * (R2 - 1) * 2 : 1];
 
     Tables() noexcept {
-        constexpr double tau = 6.283185307179586476925286766559;
-        for (int n = 0; n < N2; ++n) {
-            for (int k = 1; k < R1; ++k) {
-                const double angle = -tau * n * k / M;
-                first[(n * (R1 - 1) + k - 1) * 2] = static_cast<T>(std::cos(angle));
-                first[(n * (R1 - 1) + k - 1) * 2 + 1] = static_cast<T>(std::sin(angle));
-            }
+        for (int m = 0; m < M; ++m) unit(split + 2 * m, m, 4 * M);
+        for (int n = 0; R1 > 1 && n < N2; ++n) {
+            for (int k = 1; k < R1; ++k) unit(first + (n * (R1 - 1) + k - 1) * 2, n * k, M);
         }
-        if constexpr (R3 > 1) {
-            for (int n = 0; n < R3; ++n) {
-                for (int k = 1; k < R2; ++k) {
-                    const double angle = -tau * n * k / N2;
-                    second[(n * (R2 - 1) + k - 1) * 2] = static_cast<T>(std::cos(angle));
-                    second[(n * (R2 - 1) + k - 1) * 2 + 1] = static_cast<T>(std::sin(angle));
-                }
-            }
+        for (int n = 0; R2 > 1 && n < R3; ++n) {
+            for (int k = 1; k < R2; ++k) unit(second + (n * (R2 - 1) + k - 1) * 2, n * k, N2);
         }
-        for (int k = 0; k <= M / 2; ++k) {
-            real[2 * k] = static_cast<T>(std::cos(-tau * k / N));
-            real[2 * k + 1] = static_cast<T>(std::sin(-tau * k / N));
-        }
-        for (int k = 0; k < M; ++k) {
-            const int k1 = k % R1, rest = k / R1;
-            const int inner = R3 > 1 ? (rest % R2) * R3 + rest / R2 : rest;
-            where[k] = 2 * place(k1 * N2 + inner);
-        }
+    }
+
+    static void unit(T* to, int part, int whole) noexcept {
+        const double angle = -6.283185307179586476925286766559 * part / whole;
+        to[0] = static_cast<T>(std::cos(angle));
+        to[1] = static_cast<T>(std::sin(angle));
     }
 
     static const Tables& get() noexcept {
@@ -170,8 +178,8 @@ struct Tables {
     }
 };
 
-// One pass of radix R over the sub-transform of length `Length` that starts at complex number `base`.
-template <class L, int R, int Length, bool Twiddled>
+// One pass of radix R, with twiddles, over the sub-transform of length `Length` that starts at complex number `base`.
+template <class L, int R, int Length>
 DISSENSUS_INLINE void pass(typename L::V* z, int base, const typename L::T* twiddle) noexcept {
     constexpr int S = Length / R;
     for (int n = 0; n < S; ++n) {
@@ -187,48 +195,112 @@ DISSENSUS_INLINE void pass(typename L::V* z, int base, const typename L::T* twid
         at[0][1] = x[0].im;
 #pragma GCC unroll 16
         for (int j = 1; j < R; ++j) {
-            const Complex<L> y = Twiddled ? turn(x[j], twiddle[2 * j - 2], twiddle[2 * j - 1]) : x[j];
+            const Complex<L> y = turn(x[j], twiddle[2 * j - 2], twiddle[2 * j - 1]);
             at[j][0] = y.re;
             at[j][1] = y.im;
         }
-        if constexpr (Twiddled) twiddle += 2 * (R - 1);
+        twiddle += 2 * (R - 1);
     }
 }
 
-// The complex FFT of length N/2, in place, outputs at Tables<N>::where.
-template <class L, int N>
-DISSENSUS_INLINE void transform(typename L::V* z, const Tables<typename L::T, N>& tables) noexcept {
-    using T = Tables<typename L::T, N>;
-    pass<L, T::R1, T::M, true>(z, 0, tables.first);
-    for (int k1 = 0; k1 < T::R1; ++k1) {
-        if constexpr (T::R3 > 1) {
-            pass<L, T::R2, T::N2, true>(z, k1 * T::N2, tables.second);
-            for (int k2 = 0; k2 < T::R2; ++k2) pass<L, T::R3, T::R3, false>(z, k1 * T::N2 + k2 * T::R3, nullptr);
+// Output k of M as |X|^2 of bin 4k + 1, mirrored beyond the middle, in steps of `stride`.
+template <class L, int M>
+DISSENSUS_INLINE typename L::V put_power(Complex<L> x, int k, bool mirrored, float* power, std::ptrdiff_t stride) noexcept {
+    const typename L::V p = L::fma(x.re, x.re, x.im * x.im);
+    L::put(power, stride * (mirrored ? 4 * M - 4 * k - 1 : 4 * k + 1), p);
+    return p;
+}
+
+// The last pass over R numbers: outputs k + step * j of M.
+template <class L, int R, int M>
+DISSENSUS_INLINE typename L::V last_pass(const typename L::V* z, int k, float* power, std::ptrdiff_t stride) noexcept {
+    constexpr int step = M / R;
+    Complex<L> x[R];
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) x[j] = {z[2 * j], z[2 * j + 1]};
+    Dft<L, R>::run(x);
+    typename L::V total = put_power<L, M>(x[0], k, false, power, stride);
+#pragma GCC unroll 16
+    for (int j = 1; j < R; ++j) total = total + put_power<L, M>(x[j], k + step * j, 2 * j >= R, power, stride);
+    return total;
+}
+
+// Halves of 4M real numbers: the difference at m, and the sum left behind for the next, shorter split.
+template <class L, int M>
+struct Unsplit {
+    typename L::V* r;
+    DISSENSUS_INLINE typename L::V operator()(int m) const noexcept {
+        const typename L::V a = r[m], b = r[m + 2 * M];
+        r[m] = a + b;
+        return a - b;
+    }
+};
+
+// The same where both are there already.
+template <class L, int M>
+struct Split {
+    const typename L::V* r;
+    DISSENSUS_INLINE typename L::V operator()(int m) const noexcept { return r[m + 2 * M]; }
+};
+
+// The differences of halves of 4M real numbers through the FFT of M complex numbers (scratch z) to the powers of the odd
+// bins, whose sum is returned.
+template <class L, int M, class Halves>
+DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
+    using V = typename L::V;
+    using T = Tables<typename L::T, M>;
+    constexpr int R1 = T::R1 > 1 ? T::R1 : M, S = M / R1;
+    const T& tables = T::get();
+    V total = L::all(0);
+    const typename L::T* twiddle = tables.first;
+    for (int n = 0; n < S; ++n) {
+        Complex<L> x[R1];
+#pragma GCC unroll 16
+        for (int j = 0; j < R1; ++j) {
+            const int m = n + S * j;
+            const V a = halves(m), b = halves(m + M);
+            const V c = L::all(tables.split[2 * m]), s = L::all(tables.split[2 * m + 1]);
+            x[j] = {L::fma(b, s, a * c), L::fma(a, s, -b * c)};  // (a - i b) (c + i s)
+        }
+        Dft<L, R1>::run(x);
+        if constexpr (S == 1) {
+#pragma GCC unroll 16
+            for (int k = 0; k < M; ++k) total = total + put_power<L, M>(x[k], k, 2 * k >= M && k > 0, power, stride);
         } else {
-            pass<L, T::R2, T::N2, false>(z, k1 * T::N2, nullptr);
+#pragma GCC unroll 16
+            for (int j = 0; j < R1; ++j) {
+                const Complex<L> y = j == 0 ? x[0] : turn(x[j], twiddle[2 * j - 2], twiddle[2 * j - 1]);
+                V* to = z + 2 * (S % 16 == 0 ? j * place(S) + place(n) : place(j * S) + n);
+                to[0] = y.re;
+                to[1] = y.im;
+            }
+            twiddle += 2 * (R1 - 1);
         }
     }
+    if constexpr (S > 1) {
+        for (int k1 = 0; k1 < R1; ++k1) {
+            if constexpr (T::R2 > 1) pass<L, T::R2, S>(z, k1 * S, tables.second);
+            for (int k2 = 0; k2 < T::R2; ++k2) {
+                const V* from = z + 2 * place(k1 * S + k2 * T::R3);
+                total = total + last_pass<L, T::R3, M>(from, k1 + R1 * k2, power, stride);
+            }
+        }
+    }
+    return total;
 }
 
-// |X|^2 (or |X|) of bins 0..N/2 from the packed complex spectrum, times 4 (or 2): halve the window to undo it.
-template <class L, int N, bool Magnitude>
-DISSENSUS_INLINE void power_spectrum(const typename L::V* z, const Tables<typename L::T, N>& tables, typename L::V* power) noexcept {
+// Powers of all bins of R real numbers r (which are overwritten), `stride` apart; returns their sum. z: R/4 complex numbers.
+template <class L, int R>
+typename L::V bins(typename L::V* r, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
     using V = typename L::V;
-    constexpr int M = N / 2;
-    const V zero_re = z[0] + z[1], zero_im = z[0] - z[1];
-    const V four = L::all(4), first = zero_re * zero_re * four, last = zero_im * zero_im * four;
-    power[0] = Magnitude ? L::root(first) : first;
-    power[M] = Magnitude ? L::root(last) : last;
-    for (int k = 1; k <= M / 2; ++k) {
-        const V* a = z + tables.where[k];
-        const V* b = z + tables.where[M - k];
-        const V even_re = a[0] + b[0], even_im = a[1] - b[1];
-        const Complex<L> odd = turn(Complex<L>{a[1] + b[1], b[0] - a[0]}, tables.real[2 * k], tables.real[2 * k + 1]);
-        const V up_re = even_re + odd.re, up_im = even_im + odd.im;
-        const V down_re = even_re - odd.re, down_im = even_im - odd.im;
-        const V up = L::fma(up_re, up_re, up_im * up_im), down = L::fma(down_re, down_re, down_im * down_im);
-        power[k] = Magnitude ? L::root(up) : up;
-        power[M - k] = Magnitude ? L::root(down) : down;
+    if constexpr (R == 2) {
+        const V sum = r[0] + r[1], difference = r[0] - r[1];
+        L::put(power, 0, sum * sum);
+        L::put(power, stride, difference * difference);
+        return sum * sum + difference * difference;
+    } else {
+        const V odd = odd_bins<L, R / 4>(Unsplit<L, R / 4>{r}, z, power, stride);
+        return odd + bins<L, R / 2>(r, z, power, 2 * stride);
     }
 }
 
