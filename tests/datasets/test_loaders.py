@@ -243,6 +243,10 @@ def test_ch818(tmp_path, replace):
     assert len(experts.annotations) == 18
     assert experts.annotations.listeners().tolist() == ["expert-1", "expert-2", "expert-3"]
     np.testing.assert_allclose(experts.track_table["arousal"], mean.track_table["arousal"], atol=1e-4)
+    sheets = ch818.load(path.parent)
+    assert sheets.annotations.listener_id.tolist() == experts.annotations.listener_id.tolist()
+    assert sheets.annotations.label.tolist() == experts.annotations.label.tolist()
+    np.testing.assert_array_equal(sheets.annotations.extra["valence"], experts.annotations.extra["valence"])
     second = experts.annotations.of("expert-2")
     np.testing.assert_allclose(second.matrix("arousal")[0][0], second.extra["arousal"])
     with pytest.raises(ParameterError, match="as many of each"):
@@ -254,3 +258,12 @@ def test_ch818(tmp_path, replace):
         ch818.load(path)
     with pytest.raises(DataFormatError, match="no such file"):
         ch818.load(tmp_path / "none.csv")
+    (tmp_path / "CH818_Annotations.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataFormatError, match=r"save its sheets .* as Arousal\.csv"):
+        ch818.load(tmp_path / "CH818_Annotations.xlsx")
+    replace(tmp_path / "Valence.csv", "CH002", "CH009")
+    with pytest.raises(DataFormatError, match="song 'CH002' is in this sheet only"):
+        ch818.load(tmp_path)
+    (tmp_path / "Valence.csv").unlink()
+    with pytest.raises(DataFormatError, match=r"no Valence\.csv"):
+        ch818.load(tmp_path)

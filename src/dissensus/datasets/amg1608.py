@@ -19,7 +19,7 @@ from dissensus.features.pool import Pool
 
 __all__ = ["load"]
 
-_LABEL_FILES: Final = ("AMG1608.mat", "amg1608.mat", "song_label.mat", "amg1608_v2.mat")
+_LABEL_FILES: Final = ("AMG1608.mat", "amg1608.mat", "song_label.mat")
 _ID_FILES: Final = ("1608_song_id.mat", "mat_id2song_id.mat")
 _N_TURK: Final = 643
 _N_LISTENERS: Final = 665

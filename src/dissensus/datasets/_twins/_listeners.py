@@ -36,7 +36,10 @@ def amg1608(folder: str | Path, *, n_songs: int = 6, n_listeners: int = 5, seed:
 
 
 def ch818(folder: str | Path, *, n_songs: int = 6, seed: int = 0) -> Path:
-    """Write ``ch818.csv`` with three experts' ratings and their mean; give back the file."""
+    """Write ``ch818.csv`` with three experts' ratings and their mean, and the two sheets; give back the file.
+
+    ``Arousal.csv`` and ``Valence.csv`` hold the same ratings as the workbook has them, without a name over the first column.
+    """
     rng = np.random.default_rng(seed)
     point = 9 * plane(n_songs, rng)
     experts = np.clip(point[:, None, :] + rng.normal(0.0, 1.0, (n_songs, 3, 2)), -10, 10)
@@ -47,6 +50,9 @@ def ch818(folder: str | Path, *, n_songs: int = 6, seed: int = 0) -> Path:
     ]
     path = Path(folder) / "ch818.csv"
     write(path, lines([header, *rows]))
+    for name, axis in (("Arousal", 0), ("Valence", 1)):
+        sheet = [[f"CH{i:03d}", *np.round(e[:, axis], 5).tolist()] for i, e in enumerate(experts)]
+        write(path.with_name(f"{name}.csv"), lines([["", "Expert A", "Expert B", "Expert C"], *sheet]))
     return path
 
 
