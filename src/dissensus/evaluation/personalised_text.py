@@ -37,8 +37,8 @@ CRITERIA: Final = (
     "ends above start: the last score above the one before any answer",
     "surely above (below): the whole interval of the gain over the splits lies there, and the slope with the start agrees",
     "beyond permuted: gains more than 95 % of listeners whose answers were permuted, on the same splits; 5 % by chance",
-    "permuted: the same share under permuted answers; in brackets that of the true answers on the same splits; for surely from "
-    + "five permuted splits on",
+    "permuted: the same share under permuted answers; in brackets that of the true answers on the same splits",
+    "permuted, surely above: from five permuted splits on",
 )
 
 #: Members that hear no answer: never an example of a criterion that misleads.
@@ -164,6 +164,8 @@ def format_personalised(results: Results, rows: Sequence[EffectivePersonalisatio
         *CRITERIA,
         "",
     ]
+    if results.summary["n_repeats"] == 1:
+        lines += ["One split a listener: nobody can be surely above or below.", ""]
     for update in dict.fromkeys(row.update for row in rows):
         for rule, counts in group_counts(results, update).items():
             named = ", ".join(f"{name} {n}" for name, n in counts.items())
