@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dissensus import Pool
 from dissensus.cli.main import app
-from dissensus.errors import ParameterError
+from dissensus.errors import DecodeError, DissensusError, ParameterError, PoolFormatError
 from dissensus.features import write_audio
 
 
@@ -37,6 +37,36 @@ def test_extract_says_what_it_did_and_goes_on(music: Path, tmp_path: Path) -> No
     second = CliRunner().invoke(app, command)
     assert "0 tracks added" in second.stdout
     assert "3 were there" in second.stdout
+
+
+def test_extract_says_what_is_wrong_before_it_reads_a_file(music: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p"
+    taken = tmp_path / "file"
+    taken.write_text("x")
+    for options, words in (
+        (["-f", "mfcc", "-o", str(out)], "choose is13"),
+        (["--sr", "4000", "-o", str(out)], "8000 to 192000"),
+        (["--window", "-1", "-o", str(out)], "window_s"),
+        (["-o", str(taken)], "is a file"),
+    ):
+        done = CliRunner().invoke(app, ["extract", str(music), "-j", "1", *options])
+        assert isinstance(done.exception, DissensusError), (options, done.output)
+        assert words in str(done.exception)
+        assert not out.exists()
+    for usage in (["--featurs", "is13"], ["-j", "-3"], ["--window", "abc"]):
+        assert CliRunner().invoke(app, ["extract", str(music), "-o", str(out), *usage]).exit_code == 2
+    assert CliRunner().invoke(app, ["extract", str(music), "-f", "summary", "-j", "1", "-o", str(out)]).exit_code == 0
+    other = CliRunner().invoke(app, ["extract", str(music), "-j", "1", "-o", str(out)])
+    assert isinstance(other.exception, PoolFormatError)
+    assert "summary:" in str(other.exception) and "is13:" in str(other.exception)
+
+
+def test_extract_where_every_file_is_bad_fails(tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFFnothing")
+    done = CliRunner().invoke(app, ["extract", str(tmp_path / "bad.wav"), "-j", "1", "-o", str(tmp_path / "p")])
+    assert isinstance(done.exception, DecodeError)
+    assert "errors.csv" in str(done.exception)
+    assert (tmp_path / "p" / "errors.csv").exists()
 
 
 def test_extract_of_nothing_is_an_error_of_ours(tmp_path: Path) -> None:

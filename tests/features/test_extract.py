@@ -126,6 +126,20 @@ def test_bad_files_go_to_the_table_and_are_tried_again(music: Path, tmp_path: Pa
     assert Pool.open(tmp_path / "p", verify=True).n_tracks == 4
 
 
+def test_windows_of_a_long_track_wait_on_disk(music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["dissensus.features.extract"], "_SPILL_BYTES", 50_000)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / ".spill-left").write_bytes(b"of a job that was stopped")
+    extract(gather_audio([music]), tmp_path / "p", FeatureChoice("logmel"))
+    pool = Pool.open(tmp_path / "p", verify=True)
+    for name in pool.track_ids.tolist():
+        assert np.array_equal(pool.X[pool.rows_of([name])], log_mel(load_audio(music / name)))
+    assert not list((tmp_path / "p").glob(".spill*"))
+    _break_some(music)
+    again = extract(gather_audio([music]), tmp_path / "q", FeatureChoice("logmel"))
+    assert again.n_added == 3 and not list((tmp_path / "q").glob(".spill*"))
+
+
 def test_the_pool_is_the_same_for_any_number_of_jobs(music: Path, tmp_path: Path) -> None:
     _break_some(music)
     for jobs in (1, 2):

@@ -118,7 +118,7 @@ def embed_files(
     excerpts: Sequence[Excerpt],
     pool: str | os.PathLike[str],
     *,
-    batch_size: int = 32,
+    batch_size: int = 8,
     n_threads: int | None = 2,
     truncated: Literal["error", "keep"] = "error",
     on_progress: Callable[[Progress], None] | None = None,
@@ -137,7 +137,8 @@ def embed_files(
     pool : str or path
         Folder; continued where it exists.
     batch_size : int
-        Chunks that go through the network at a time.
+        Chunks that go through the network at a time: few keep the wait for the first of them short and cost nothing on a CPU;
+        give 64 or more for a GPU.
     n_threads : int or None
         With 2 or more, files are decoded while the network runs. The network's own threads are those of ``set_threads``.
     truncated : {"error", "keep"}

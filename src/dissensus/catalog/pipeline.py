@@ -25,7 +25,7 @@ from dissensus.features.sources import Excerpt
 __all__ = ["AHEAD", "Heard", "hear"]
 
 #: Batches prepared ahead of the network.
-AHEAD = 3
+AHEAD = 4
 
 _PLAN = MelPlan()
 

@@ -48,7 +48,7 @@ def score_files(
     model: CnnModel,
     *,
     committee: Committee | None = None,
-    batch_size: int = 32,
+    batch_size: int = 8,
     n_threads: int | None = 2,
     truncated: Literal["error", "keep"] = "error",
 ) -> Iterator[Scored]:
@@ -66,7 +66,8 @@ def score_files(
     committee : Committee, optional
         Heads (kind ``"cnn"``) trained or personalised on embeddings of this model.
     batch_size : int
-        Chunks that go through the network at a time.
+        Chunks that go through the network at a time: few keep the wait for the first of them short and cost nothing on a CPU;
+        give 64 or more for a GPU.
     n_threads : int or None
         With 2 or more, files are decoded while the network runs. The network's own threads are those of ``set_threads``.
     truncated : {"error", "keep"}

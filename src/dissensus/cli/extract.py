@@ -30,7 +30,9 @@ def extract(
     model: Optional[Path] = typer.Option(  # noqa: UP045 - typer reads it
         None, "--model", "-m", help="An ONNX file of `dissensus export`, for --features cnn."
     ),
-    jobs: int = typer.Option(0, "--jobs", "-j", help="Processes (threads with --features cnn); 0 takes one per core."),
+    jobs: int = typer.Option(
+        0, "--jobs", "-j", min=0, help="Processes (threads with --features cnn); 0 takes one per core."
+    ),
     sr: int = typer.Option(16000, "--sr", help="Sample rate, Hz."),
     window_s: float = typer.Option(1.0, "--window", help="Window length, seconds."),
     overlap: float = typer.Option(0.5, "--overlap", help="Share of a window that the next one repeats."),
@@ -49,8 +51,8 @@ def extract(
     import os
 
     from dissensus._threads import set_threads
-    from dissensus.errors import ParameterError
-    from dissensus.features.extract import FeatureChoice
+    from dissensus.errors import DecodeError, ParameterError
+    from dissensus.features.extract import FEATURE_SETS, FeatureChoice
     from dissensus.features.extract import extract as run
     from dissensus.features.sources import gather_audio
 
@@ -58,6 +60,8 @@ def extract(
         raise ParameterError("--features cnn and --model FILE.onnx go together: the embeddings are the model's")
     if features == "cnn" and (sr, window_s, overlap) != (16000, 1.0, 0.5):
         raise ParameterError("--sr, --window and --overlap are the model's own with --features cnn: leave them out")
+    if features not in (*FEATURE_SETS, "logmel", "cnn"):
+        raise ParameterError(f"--features {features}: choose is13, summary, logmel, cnn or opensmile")
     truncated: Literal["error", "keep"] = "keep" if keep_truncated else "error"
     choice = None if features == "cnn" else FeatureChoice(features, sr, window_s, overlap, truncated)
     excerpts = gather_audio(audio)
@@ -92,6 +96,8 @@ def extract(
     if os.isatty(2):
         typer.echo("", err=True)
     _print_summary(report, output)
+    if report.errors and not report.n_added and not report.n_there:
+        raise DecodeError(f"none of the {len(report.errors)} files could be used; {output / 'errors.csv'} says why")
 
 
 def _line(progress: Progress) -> str:

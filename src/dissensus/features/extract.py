@@ -328,6 +328,7 @@ def extract(
     choice = choice or FeatureChoice()
     check_count(jobs, "jobs")
     columns = choice.columns
+    choice.stream()  # a choice that no file could meet is refused before any is read
     began = time.monotonic()
     with PoolWriter(
         pool, n_features=len(columns), feature_names=columns, plan=choice.plan, made_by=decoder_versions()

@@ -83,6 +83,8 @@ class PoolWriter:
             "made_by": made_by or {},
             "segments": [],
         }
+        if self.folder.is_file():
+            raise StoreError(f"{self.folder}: is a file, and a pool is a folder; choose another name")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.folder)
@@ -106,7 +108,7 @@ class PoolWriter:
         if not resume:
             raise PoolFormatError(f"{self.folder}: holds a pool already; choose another folder or resume it")
         there = StoredPool(self.folder)
-        for key in ("n_features", "feature_names", "fingerprint"):
+        for key in ("fingerprint", "n_features", "feature_names"):
             if there.manifest[key] != self._body[key]:
                 raise PoolFormatError(
                     f"{self.folder}: holds a pool with another {key} ({_short(there.manifest[key])}, "
