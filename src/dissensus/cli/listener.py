@@ -50,6 +50,7 @@ def register(app: typer.Typer) -> None:
         strategies: Annotated[str, typer.Option(help="Strategies of the learning curves.")] = "mc-bal,hc-bal,rand",
         rounds: Annotated[int, typer.Option(help="Rounds of four questions.", min=1)] = 15,
         past: Annotated[bool, typer.Option(help="Also with only the votes cast before the listener's first.")] = False,
+        joint: Annotated[bool, typer.Option(help="Personal weights fitted to both data sets at once.")] = False,
         committee: Annotated[bool, typer.Option(help="Instead: the crowd inside a classic committee.")] = False,
         seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
     ) -> None:
@@ -64,6 +65,7 @@ def register(app: typer.Typer) -> None:
         from dissensus.evaluation.listener_report import asking_rows, calibration_rows, study_rows, write_report
         from dissensus.evaluation.listener_study import ListenerPlan, run_listener_study
         from dissensus.evaluation.listener_values import run_values_study, values_rows
+        from dissensus.personalisation.listener import JOINT_WEIGHTS
 
         set_threads(1)  # thousands of small matrices: more threads only wait for each other
         began = time.perf_counter()
@@ -75,7 +77,13 @@ def register(app: typer.Typer) -> None:
             loaded = soundtracks.load(data)
         fresh = dataset is StudyData.trompa
         plan = ListenerPlan(
-            repeats, min_tracks=min_tracks, max_tracks=max_tracks, fresh_tracks=fresh, past_only=past, seed=seed
+            repeats,
+            min_tracks=min_tracks,
+            max_tracks=max_tracks,
+            fresh_tracks=fresh,
+            past_only=past,
+            weights=JOINT_WEIGHTS if joint else None,
+            seed=seed,
         )
 
         def say(text: str) -> None:

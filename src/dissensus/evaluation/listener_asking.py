@@ -78,7 +78,7 @@ def run_asking_study(
     unknown = [name for name in strategies if name not in ASKING]
     if unknown:
         raise ParameterError(f"strategy {unknown[0]!r}; choose among {', '.join(ASKING)}")
-    model = ListenerModel(dataset.pool, dataset.annotations, info=track_info(dataset))
+    model = ListenerModel(dataset.pool, dataset.annotations, info=track_info(dataset), weights=plan.weights)
     splits = Splits(plan.seed, test_share, variant="asking")
     sums: dict[str, list[Floats]] = {name: [] for name in strategies}
     for done, task in enumerate(study_tasks(dataset, plan), start=1):

@@ -20,6 +20,7 @@ from dissensus.evaluation.scores import track_scores
 from dissensus.evaluation.splits import Splits, child_seed
 from dissensus.personalisation.listener.calibration import Recalibration
 from dissensus.personalisation.listener.model import ListenerModel
+from dissensus.personalisation.listener.personal_kernel import PersonalWeights
 from dissensus.personalisation.listener.personal_model import PersonalModel
 
 __all__ = [
@@ -67,6 +68,8 @@ class ListenerPlan:
         Also run the variant where nobody has rated the test tracks.
     past_only : bool
         Also run the variant with only the votes cast before the listener's first; a fit a listener.
+    weights : PersonalWeights, optional
+        Of the personal kernel; default: the usual ones.
     seed : int
         Master seed.
     """
@@ -79,6 +82,7 @@ class ListenerPlan:
     exponent: float = 0.5
     fresh_tracks: bool = True
     past_only: bool = False
+    weights: PersonalWeights | None = None
     seed: int = 0
 
 
@@ -163,7 +167,7 @@ def run_listener_study(
     ListenerScores
     """
     info = track_info(dataset)
-    model = ListenerModel(dataset.pool, dataset.annotations, info=info)
+    model = ListenerModel(dataset.pool, dataset.annotations, info=info, weights=plan.weights)
     others = {name: ListenerModel.__new__(ListenerModel) for name in ("geometric", "residual")}
     for name, other in others.items():
         other.__dict__.update(model.__dict__)
@@ -180,7 +184,7 @@ def run_listener_study(
             starts[name] = PersonalModel(replace(start.prior, model=name))
         if plan.past_only:
             past = _past(dataset, task.who)
-            known = ListenerModel(past.pool, past.annotations, info=track_info(past))
+            known = ListenerModel(past.pool, past.annotations, info=track_info(past), weights=plan.weights)
             starts["past personal"] = known.for_listener(task.who, instrument=task.instrument)
         keep = crowd_who != number
         recalibrated = Recalibration(crowd_proba[keep], crowd_label[keep])(start.proba)

@@ -10,11 +10,17 @@ from crowds import Crowd, draw_crowd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dissensus.datasets import Annotations
+from dissensus.datasets import QUADRANTS, Annotations
 from dissensus.errors import DataFormatError, ParameterError
+from dissensus.features.pool import Pool
 from dissensus.personalisation import Session
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
-from dissensus.personalisation.listener.personal_kernel import CoRatings, PersonalWeights
+from dissensus.personalisation.listener.personal_kernel import (
+    JOINT_WEIGHTS,
+    CoRatings,
+    PersonalKernel,
+    PersonalWeights,
+)
 from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
 from dissensus.personalisation.listener.policy import AskingPolicy
 
@@ -297,3 +303,41 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ParameterError, match="random_share"):
         AskingPolicy(random_share=2)
     assert isinstance(start, PersonalModel)
+
+
+def test_coratings_count_for_half_where_as_many_rated_both_as_the_shrinkage_says() -> None:
+    """Two tracks, all raters in common and of one mind: n / (n + shrink) of what endless raters would say."""
+    n = 12
+    track, listener = np.repeat([0, 1], n), np.tile(np.arange(n), 2)
+    coratings = CoRatings(track, listener, np.zeros(2 * n, dtype=np.int64))
+    proba = np.full((2, 4), 0.25)
+    endless = (0.75**2 + 3 * 0.25**2) / 4
+    for shrink in (1.0, 5.0, 12.0, 100.0):
+        kernel = PersonalKernel(
+            proba, PersonalWeights(0, 0, 0, 0, 0, corating=2.0, corating_shrink=shrink), coratings=coratings
+        )
+        share = n / (n + shrink)
+        np.testing.assert_allclose(kernel.column(0), np.full(2, 2.0 * endless * share))
+        np.testing.assert_allclose(kernel.diagonal(), np.full(2, 2.0 * endless * share))
+
+
+def test_the_joint_weights_follow_shared_deviations_where_many_rated() -> None:
+    """Two camps that hear the tracks in opposite ways: a listener of one camp is learnt from few answers."""
+    rng = np.random.default_rng(0)
+    n_tracks, n_listeners = 40, 60
+    side = rng.integers(0, 2, n_tracks)
+    camp = rng.integers(0, 2, n_listeners)
+    track, listener = np.divmod(np.arange(n_tracks * n_listeners), n_listeners)
+    flip = rng.random(len(track)) < 0.15
+    label = (side[track] + camp[listener] + flip) % 2 * 2  # Q1 or Q3
+    pool = Pool(np.zeros((n_tracks, 1)), [f"track {i}" for i in range(n_tracks)])
+    who = np.array([f"listener {i}" for i in range(n_listeners)])[listener]
+    said = Annotations(who, pool.track_ids[track], label, QUADRANTS)
+    truth = (side + camp[0]) % 2 * 2
+    found = {}
+    for name, weights in (("usual", PersonalWeights()), ("joint", JOINT_WEIGHTS)):
+        start = ListenerModel(pool, said, weights=weights).for_listener("listener 0")
+        told = start.with_answers({t: int(truth[t]) for t in range(8)})
+        found[name] = told.proba[np.arange(8, 40), truth[8:]].mean()
+    assert found["joint"] > found["usual"] + 0.05
+    assert found["joint"] > 0.6

@@ -17,13 +17,14 @@ from dissensus.personalisation.listener.crowd_prior import SOURCES, CrowdBelief,
 from dissensus.personalisation.listener.decision import axis_proba, choose_exponent, decide
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
 from dissensus.personalisation.listener.ordinal import OrdinalModel, PersonalOrdinal
-from dissensus.personalisation.listener.personal_kernel import PersonalWeights
+from dissensus.personalisation.listener.personal_kernel import JOINT_WEIGHTS, PersonalWeights
 from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
 from dissensus.personalisation.listener.policy import AskingPolicy, Proposal
 from dissensus.personalisation.listener.values import PersonalValues, ValueModel
 
 __all__ = [
     "JOINS",
+    "JOINT_WEIGHTS",
     "MODELS",
     "SOURCES",
     "AskingPolicy",
