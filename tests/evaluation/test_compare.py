@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dissensus.committee import shipped_cnn
 from dissensus.datasets.synthetic import Panel, latent_listeners
 from dissensus.errors import DataFormatError, ParameterError
+from dissensus.evaluation.cnn_study import embedded_music
 from dissensus.evaluation.compare import able_listeners, compare_protocols, sound_beside, write_comparison
 from dissensus.evaluation.for_whom import agreement_with_others, thirds_by_agreement, thirds_by_start
 from dissensus.evaluation.grid import run_evaluation
@@ -315,3 +317,17 @@ def test_the_whole_interval_has_its_null_from_five_permuted_splits_on(sides: tup
         assert (row.surely_above, row.same_surely_above, row.null_surely_above) == (3, 1.0, 0.0)
     for row in effective_personalisation(null, true):
         assert (row.surely_below, row.same_surely_above, row.null_surely_above) == (3, 0.0, 1.0)
+
+
+@pytest.mark.slow
+def test_embedded_clips_go_through_both_published_protocols(tmp_path: Path) -> None:
+    data = embedded_music(shipped_cnn(), 72, 2, personal=0.8, seed=3, tracks_per_listener=32)
+    small = {"strategies": ("hc", "mix"), "rounds": 2, "queries": 4, "min_tracks": 30, "n_folds": 2}
+    for name in ("ismir2021", "trompa2022"):
+        sides = []
+        for label, protocol in zip(("paper", "sound"), sound_beside(name, 1, 1, kinds=("cnn",), **small), strict=True):
+            run_evaluation(data, protocol, out=tmp_path / name / label)
+            sides.append(read_results(tmp_path / name / label))
+        found = compare_protocols(*sides)
+        assert found.members == ["cnn", "committee"]
+        assert all(row.null_gain is not None for row in found.rows)
