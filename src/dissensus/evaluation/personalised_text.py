@@ -58,8 +58,8 @@ def count_text(count: int, n: int) -> str:
     return f"{count / n:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
-def _null(null: float, same: float) -> str:
-    return "not run" if math.isnan(null) else f"{null:.0%} ({same:.0%})"
+def _null(null: float, same: float, otherwise: str = "not run") -> str:
+    return otherwise if math.isnan(null) else f"{null:.0%} ({same:.0%})"
 
 
 def personalised_cells(row: EffectivePersonalisation) -> list[str]:
@@ -73,7 +73,7 @@ def personalised_cells(row: EffectivePersonalisation) -> list[str]:
         count_text(row.above_start, row.n_listeners),
         _null(row.null_above_start, row.same_above_start),
         count_text(row.surely_above, row.n_listeners),
-        _null(row.null_surely_above, row.same_surely_above),
+        _null(row.null_surely_above, row.same_surely_above, "not run" if math.isnan(row.null_published) else "too few"),
         count_text(row.surely_below, row.n_listeners),
         share_text(row.beyond_null),
     ]

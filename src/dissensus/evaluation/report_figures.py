@@ -222,7 +222,7 @@ def personalisation_bars(rows: Sequence[EffectivePersonalisation]) -> str:
     bars = (
         ("published slope", "0.85", [r.published for r in rows], [r.null_published for r in rows]),
         ("ends above start", "0.55", [r.above_start for r in rows], [r.null_above_start for r in rows]),
-        ("surely above start", "0.15", [r.surely_above for r in rows], [math.nan] * len(rows)),
+        ("surely above start", "0.15", [r.surely_above for r in rows], [r.null_surely_above for r in rows]),
     )
     for k, (name, grey, count, null) in enumerate(bars):
         place = x + 0.27 * (k - 1)
