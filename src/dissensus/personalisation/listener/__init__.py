@@ -20,6 +20,7 @@ from dissensus.personalisation.listener.ordinal import OrdinalModel, PersonalOrd
 from dissensus.personalisation.listener.personal_kernel import JOINT_WEIGHTS, PersonalWeights
 from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
 from dissensus.personalisation.listener.policy import AskingPolicy, Proposal
+from dissensus.personalisation.listener.unrated import UnratedTrees
 from dissensus.personalisation.listener.values import PersonalValues, ValueModel
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Proposal",
     "Recalibration",
     "TrackInfo",
+    "UnratedTrees",
     "ValueModel",
     "axis_proba",
     "calibration_curve",

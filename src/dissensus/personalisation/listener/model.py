@@ -13,6 +13,7 @@ from dissensus.personalisation.listener.crowd_prior import CrowdBelief, CrowdPri
 from dissensus.personalisation.listener.personal_kernel import CoRatings, PersonalKernel, PersonalWeights
 from dissensus.personalisation.listener.personal_model import PersonalModel, Prior
 from dissensus.personalisation.listener.stack import STACK_PRIOR
+from dissensus.personalisation.listener.unrated import UnratedTrees
 
 if TYPE_CHECKING:
     from dissensus.features.pool import Pool
@@ -68,6 +69,9 @@ class ListenerModel:
         Personal model (see :data:`~dissensus.personalisation.listener.personal_model.MODELS`).
     stack_prior : tuple of float
         Shares of no, half and full personal shift before any answer.
+    unrated_trees : int
+        Trees on features that have a say about tracks nobody rated (see :class:`UnratedTrees`); 0: none. Forests grow on first
+        use, one in ten listeners, within a second each.
 
     Notes
     -----
@@ -97,6 +101,7 @@ class ListenerModel:
         weights: PersonalWeights | None = None,
         model: str = "logistic",
         stack_prior: tuple[float, ...] = STACK_PRIOR,
+        unrated_trees: int = 0,
     ) -> None:
         info = TrackInfo() if info is None else info
         label = np.asarray(annotations.label, dtype=np.int64)
@@ -123,6 +128,9 @@ class ListenerModel:
             weak_label=info.weak_label,
             instrument=instrument,
         )
+        self.trees: UnratedTrees | None = None
+        if unrated_trees:
+            self.trees = UnratedTrees(self.crowd, group=self.group, n_trees=unrated_trees)
 
     def for_listener(
         self, listener_id: Any = None, *, without_tracks: ArrayLike | None = None, instrument: ArrayLike | int = 0
@@ -140,6 +148,8 @@ class ListenerModel:
         """
         who = self._listener_of.get(listener_id.item() if isinstance(listener_id, np.generic) else listener_id)
         belief = self.crowd.belief(without_listener=who, without_tracks=without_tracks, instrument=instrument)
+        if self.trees is not None:
+            belief = self.trees.joined(belief, who, without_tracks=without_tracks)
         return PersonalModel(self.prior_from(belief, who, without_tracks))
 
     def prior_from(self, belief: CrowdBelief, who: int | None = None, without_tracks: ArrayLike | None = None) -> Prior:
