@@ -70,7 +70,11 @@ def _track_means(
     whole = len(end) > 0 and end[-1] == len(y) - 1 and np.abs(np.add.reduceat(weight, start) - 1.0).max() < 1e-9
     if not whole or (y != np.repeat(y[start], np.diff(start, append=len(y)))).any():
         return X.astype(np.float64), y, weight
-    mean = np.add.reduceat(X * weight[:, None], start, axis=0)
+    mean, length = np.empty((len(start), X.shape[1])), end + 1 - start
+    for n in np.unique(length):  # tracks of the same length at once: several times faster than reduceat over rows
+        where = np.flatnonzero(length == n)
+        rows = start[where, None] + np.arange(n)
+        mean[where] = np.einsum("tnf,tn->tf", X[rows], weight[rows])
     return mean, y[start], np.ones(len(start))
 
 

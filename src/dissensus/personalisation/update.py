@@ -6,6 +6,7 @@ Both are pure: they return a new committee and leave the one they were given as 
 from __future__ import annotations
 
 import copy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -113,14 +114,18 @@ def _replay(
     rows = np.concatenate([np.arange(a, b) for a, b in tracks]) if tracks else np.empty(0, dtype=np.int64)
     weight = np.concatenate([np.full(b - a, 1.0 / (b - a)) for a, b in tracks]) if tracks else np.empty(0)
     start = np.concatenate([[0], np.cumsum([b - a for a, b in tracks])]).astype(np.int64)
-    chosen, share = thin(weight, start, REPLAY_WINDOWS) if tracks else (rows, weight)
     X, y = X[rows], y[rows]
-    few = {"X": X[chosen], "y": y[chosen], "weight": share, "rehearsal": base.rehearsal, "n0": n0}
     every = {"X": X, "y": y, "weight": weight, "rehearsal": base.rehearsal, "n0": n0}
+
+    @cache
+    def few() -> dict[str, Any]:
+        chosen, share = thin(weight, start, REPLAY_WINDOWS) if tracks else (rows, weight)
+        return every | {"X": X[chosen], "y": y[chosen], "weight": share}
+
     members = list(base.members)
     for kind in dict.fromkeys(type(member) for member in members):
         where = [i for i, member in enumerate(members) if type(member) is kind]
-        answers = every if getattr(kind, "rehearses_every_window", False) else few
+        answers = every if getattr(kind, "rehearses_every_window", False) else few()
         if hasattr(kind, "rehearse_together"):
             taught = kind.rehearse_together([members[i] for i in where], **answers)
         elif hasattr(kind, "rehearse"):
