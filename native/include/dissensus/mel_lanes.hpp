@@ -196,7 +196,7 @@ DISSENSUS_INLINE void write(const MelJob& job, typename L::V* mel, const std::in
         }
     }
     float* to[W];
-    for (int lane = 0; lane < W; ++lane) to[lane] = job.out + frames[lane] * job.n_mels;
+    for (int lane = 0; lane < n_lanes; ++lane) to[lane] = job.out + frames[lane] * job.n_mels;
     std::int64_t band = 0;
     for (; band + W <= job.n_mels; band += W) {
         L::transpose(mel + band);
