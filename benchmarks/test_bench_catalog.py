@@ -23,7 +23,7 @@ torch = pytest.importorskip("torch")
 from dissensus.committee.training.export import export_onnx  # noqa: E402
 from dissensus.committee.training.short_chunk import ShortChunkCNN  # noqa: E402
 
-N_FILES, SECONDS, BATCH = 16, 23, 8
+N_FILES, SECONDS, BATCH = 12, 23, 8
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +63,13 @@ def test_files_to_probabilities(benchmark: Any, who: str, files: list[Path], mod
     want = alone()
     want = np.stack([want[owner == i].mean(axis=0, dtype=np.float64) for i in range(N_FILES)])
     if who == "the network alone":
-        benchmark.pedantic(alone, rounds=4, warmup_rounds=1)
+        benchmark.pedantic(alone, rounds=3)
         return
     n_threads = 1 if "same thread" in who else 2
 
     def score() -> list[Any]:
         return list(score_files(files, model, batch_size=BATCH, n_threads=n_threads))
 
-    done = benchmark.pedantic(score, rounds=4, warmup_rounds=1)
+    done = benchmark.pedantic(score, rounds=3)
     np.testing.assert_allclose(np.stack([scored.proba for scored in done]), want, atol=1e-6)
     benchmark.extra_info["times_real_time"] = N_FILES * SECONDS / benchmark.stats.stats.min if benchmark.stats else None
