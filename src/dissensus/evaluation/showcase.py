@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dissensus._threads import run_blocks
 from dissensus._validate import check_count
 from dissensus.catalog import embed_clips
+from dissensus.catalog.embed import embedding_fingerprint
 from dissensus.committee import Committee, shipped_cnn
 from dissensus.datasets.synthetic import Music, Panel, SyntheticDataset, make
 from dissensus.errors import ParameterError
@@ -249,7 +250,7 @@ def _music(settings: ShowcaseSettings, n_threads: int, say: Progress) -> tuple[S
         "cnn": Pool(
             np.concatenate(embeddings),
             np.repeat(ids, [len(e) for e in embeddings]),
-            fingerprint=f"cnn:{model.sha256[:16]}",
+            fingerprint=embedding_fingerprint(model),
         ),
     }
     return replace(data, pool=pools["classic"]), pools
