@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from dissensus._backend import resolve
-from dissensus.committee._rows import as_classes, encode
+from dissensus.committee._rows import as_classes, duplicate, encode
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -165,7 +164,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         moments = class_statistics(X, y, weight, len(members[0].classes_))
         taught = []
         for member in members:
-            new = copy.copy(member)
+            new = duplicate(member)
             if rehearsal is not None:
                 new.class_count_ = member.class_count_ * (member.memory * n0 / member.class_count_.sum())
             new._merge(*moments)
@@ -174,25 +173,43 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
 
     def gaussians(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Log prior ``(C,)``, mean and variance ``(C, F)`` used for prediction; a class never seen takes the pooled ones."""
-        count = self.class_count_
-        total = max(float(count.sum()), 1e-300)
-        theta, var = self.theta_, self.var_
-        if not (count > 0).all():
-            share = (count / total)[:, None]
-            mean = (share * theta).sum(axis=0)
-            spread = (share * (var + (theta - mean) ** 2)).sum(axis=0)
-            seen = (count > 0)[:, None]
+        log_prior, theta, var = self.gaussians_together([self])
+        return log_prior[0], theta[0], var[0]
+
+    @staticmethod
+    def gaussians_together(
+        members: Sequence[GaussianNaiveBayes],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """:meth:`gaussians` of several members with the same number of classes, one above the other."""
+        count, theta, var = (
+            np.array([getattr(member, name) for member in members]) for name in ("class_count_", "theta_", "var_")
+        )
+        if not count.min() > 0:
+            total = np.maximum(count.sum(axis=1), 1e-300)
+            share = (count / total[:, None])[:, :, None]
+            mean = (share * theta).sum(axis=1, keepdims=True)
+            spread = (share * (var + (theta - mean) ** 2)).sum(axis=1, keepdims=True)
+            seen = (count > 0)[:, :, None]
             theta, var = np.where(seen, theta, mean), np.where(seen, var, spread)
-        prior = count + self.prior_smoothing
+        prior = count + np.array([[member.prior_smoothing] for member in members])
         with np.errstate(divide="ignore"):
-            log_prior = np.log(prior / max(float(prior.sum()), 1e-300))
-        return log_prior, theta, var + self.epsilon_
+            log_prior = np.log(prior / np.maximum(prior.sum(axis=1, keepdims=True), 1e-300))
+        var += np.array([[[member.epsilon_]] for member in members])
+        return log_prior, theta, var
 
     def linear_form(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """``(quadratic (F, C), linear (F, C), constant (C,))`` with joint log likelihood x²·quadratic + x·linear + constant."""
-        log_prior, theta, var = self.gaussians()
-        constant = log_prior - 0.5 * (np.log(2.0 * np.pi * var) + theta**2 / var).sum(axis=1)
-        return (-0.5 / var).T, (theta / var).T, constant
+        quadratic, linear, constant = self.linear_forms([self])
+        return quadratic[0].T, linear[0].T, constant[0]
+
+    @staticmethod
+    def linear_forms(
+        members: Sequence[GaussianNaiveBayes],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """:meth:`linear_form` of several members: quadratic and linear ``(M, C, F)``, constant ``(M, C)``."""
+        log_prior, theta, var = GaussianNaiveBayes.gaussians_together(members)
+        constant = log_prior - 0.5 * (np.log(2.0 * np.pi * var) + theta**2 / var).sum(axis=2)
+        return -0.5 / var, theta / var, constant
 
     def predict_joint_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log of prior times likelihood, ``(n_samples, n_classes)``."""

@@ -73,9 +73,8 @@ def stack_members(
     softmax = [i for i, member in enumerate(members) if type(member) in (GaussianNaiveBayes, CnnHead)]
     sigmoid = [i for i, member in enumerate(members) if type(member) is LogisticSGD]
     bent, bend, straight, offset = [], [], [], []
-    for i in softmax:
-        order = slice(None) if columns[i] is None else columns[i]
-        quadratic, linear, constant = (part.T[order] for part in members[i].linear_form())
+    for i, form in _forms(members).items():
+        quadratic, linear, constant = form if columns[i] is None else (part[columns[i]] for part in form)
         shared, skip = ((quadratic[0], linear[0]), 1) if common is None else (common[i], 0)
         assert shared is not None
         bend.append((quadratic - shared[0])[skip:])
@@ -97,14 +96,24 @@ def stack_members(
     )
 
 
+def _forms(members: Sequence[Any]) -> dict[int, tuple[NDArray[np.float64], ...]]:
+    """Quadratic and linear weights ``(n_classes, n_features)`` and constants of the softmax members, by their place."""
+    bayes = [i for i, member in enumerate(members) if type(member) is GaussianNaiveBayes]
+    forms: dict[int, tuple[NDArray[np.float64], ...]] = {}
+    if bayes:
+        forms |= zip(
+            bayes, zip(*GaussianNaiveBayes.linear_forms([members[i] for i in bayes]), strict=True), strict=True
+        )
+    for i, member in enumerate(members):
+        if type(member) is CnnHead:
+            forms[i] = tuple(part.T for part in member.linear_form())
+    return dict(sorted(forms.items()))
+
+
 def common_weights(members: Sequence[Any]) -> list[NDArray[np.float64] | None]:
     """Mean over the classes of the quadratic and linear weights ``(2, n_features)`` of each softmax member, else None."""
-    return [
-        np.stack([part.mean(axis=1) for part in member.linear_form()[:2]])
-        if type(member) in (GaussianNaiveBayes, CnnHead)
-        else None
-        for member in members
-    ]
+    forms = _forms(members)
+    return [np.stack([part.mean(axis=0) for part in forms[i][:2]]) if i in forms else None for i in range(len(members))]
 
 
 def _rows(parts: list[NDArray[np.float64]], n_features: int) -> NDArray[np.float32]:

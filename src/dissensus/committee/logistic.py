@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from dissensus._backend import resolve
-from dissensus.committee._rows import as_classes, distinct_rows, encode, one_hot
+from dissensus.committee._rows import as_classes, distinct_rows, duplicate, encode, one_hot
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -222,7 +221,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         Solved by accelerated bound optimisation: the curvature of the log loss is at most 1/4, so one factorisation serves
         all members, classes and steps, and there is no step size.
         """
-        new = [copy.copy(member) for member in members]
+        new = [duplicate(member) for member in members]
         if len(X) == 0:
             return new
         first, n_classes = members[0], len(members[0].classes_)
