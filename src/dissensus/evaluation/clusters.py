@@ -79,7 +79,8 @@ def _umap(X: NDArray[np.float64], n_components: int, seed: int) -> Any:
         from umap import UMAP
     except ImportError:
         raise MissingDependencyError("umap is missing; pip install umap-learn, or choose another embedding") from None
-    return UMAP(n_neighbors=30, min_dist=0.0, n_components=n_components, random_state=seed).fit_transform(X)
+    model = UMAP(n_neighbors=30, min_dist=0.0, n_components=n_components, random_state=seed, n_jobs=1)
+    return model.fit_transform(X)
 
 
 _EMBED: Final[Mapping[str, Callable[[NDArray[np.float64], int, int], Any]]] = {

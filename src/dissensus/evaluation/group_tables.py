@@ -113,6 +113,9 @@ def ismir2020_table_3(
             rows[0] += [f"{index} published", "ours", "over seeds", "difference"]
         rows[0] += ["ARI, strict group", *(["ARI of random groups of that size"] if n_random else [])]
         for (name, mask), (_, strictly) in groups:
+            if min(mask.sum(), strictly.sum()) < 4:
+                rows.append([name, str(int(mask.sum())), *([""] * 4 + ["too few"] + [""] * (4 + bool(n_random)))])
+                continue
             seeds = range(random_state, random_state + n_seeds)
             found = cluster_agreement(points, quadrant, mask, seeds=seeds, random_masks=drawn.get(name))
             line = [name, str(found.n)]
