@@ -103,7 +103,7 @@ def _is13_periods() -> Iterator[Arguments]:
 
 
 def _is13_contours() -> Iterator[Arguments]:
-    yield np.zeros((4, 65), np.float32), 6, True, 0, 4, np.zeros(1), np.empty((4, 130), np.float32)
+    yield np.zeros((4, 65), np.float32), 6, True, 0, 4, np.ones(1), np.empty((4, 130), np.float32)
 
 
 def _is13_windows() -> Iterator[Arguments]:
