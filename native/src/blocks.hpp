@@ -71,6 +71,9 @@ struct Blocks {
                         std::int64_t n) noexcept;
     bool (*replace_f64)(std::int32_t* total, double* held, const double* rows, bool first, float factor,
                         std::int64_t n) noexcept;
+    /// replace_f32 without `first`, and least_spread of the totals after it: n a multiple of sixteen tracks of four classes.
+    bool (*replace_tiles)(std::int32_t* total, float* held, const float* rows, float factor, std::int64_t n, float unit,
+                          float* spread, float* lead) noexcept;
     bool (*holds_odd)(const std::uint16_t* odd, std::int64_t n) noexcept;
     bool (*any_above_f32)(const float* values, std::int64_t n, float bound) noexcept;
     bool (*any_above_f64)(const double* values, std::int64_t n, double bound) noexcept;

@@ -1,5 +1,5 @@
-// Vectors of sixteen floats in the compiler's own terms: they become whatever the instruction set at hand has. Included by
-// the other *_impl.hpp, once by every file that is compiled for an instruction set.
+// Vectors as wide as the registers of the instruction set at hand, in the compiler's own terms. Included by the other
+// *_impl.hpp, once by every file that is compiled for an instruction set.
 #pragma once
 
 #include "blocks.hpp"
@@ -16,13 +16,20 @@
 namespace dissensus {
 namespace {
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef std::int32_t Ints __attribute__((vector_size(64)));
-typedef double Doubles __attribute__((vector_size(64)));
-typedef float Half __attribute__((vector_size(32)));
-typedef float LooseFloats __attribute__((vector_size(64), aligned(4), may_alias));
-typedef std::int32_t LooseInts __attribute__((vector_size(64), aligned(4), may_alias));
-typedef double LooseDoubles __attribute__((vector_size(64), aligned(8), may_alias));
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef double Doubles __attribute__((vector_size(8 * kLanes)));
+typedef float LooseFloats __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef std::int32_t LooseInts __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+typedef double LooseDoubles __attribute__((vector_size(8 * kLanes), aligned(8), may_alias));
 
 inline std::int64_t least(std::int64_t a, std::int64_t b) noexcept { return a < b ? a : b; }
 
@@ -38,13 +45,17 @@ DISSENSUS_INLINE Floats to_floats(Ints value) noexcept { return __builtin_conver
 
 DISSENSUS_INLINE Floats load_as_float(const float* from) noexcept { return load(from); }
 DISSENSUS_INLINE Floats load_as_float(const double* from) noexcept {
-    union {
-        Floats whole;
-        Half half[2];
-    } both;
-    both.half[0] = __builtin_convertvector(Doubles(*reinterpret_cast<const LooseDoubles*>(from)), Half);
-    both.half[1] = __builtin_convertvector(Doubles(*reinterpret_cast<const LooseDoubles*>(from + 8)), Half);
-    return both.whole;
+#if defined(__AVX512F__)
+    const __m256 low = _mm512_cvtpd_ps(_mm512_loadu_pd(from)), high = _mm512_cvtpd_ps(_mm512_loadu_pd(from + 8));
+    return (Floats)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+#elif defined(__AVX2__)
+    const __m128 low = _mm256_cvtpd_ps(_mm256_loadu_pd(from)), high = _mm256_cvtpd_ps(_mm256_loadu_pd(from + 4));
+    return (Floats)_mm256_set_m128(high, low);
+#elif defined(__SSE2__)
+    return (Floats)_mm_movelh_ps(_mm_cvtpd_ps(_mm_loadu_pd(from)), _mm_cvtpd_ps(_mm_loadu_pd(from + 2)));
+#else
+    return __builtin_convertvector(Doubles(*reinterpret_cast<const LooseDoubles*>(from)), Floats);
+#endif
 }
 
 // Whether a lane of a comparison holds.
@@ -52,18 +63,11 @@ DISSENSUS_INLINE bool any(Ints mask) noexcept {
 #if defined(__AVX512F__)
     return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
 #elif defined(__AVX2__)
-    union {
-        Ints whole;
-        __m256i half[2];
-    } both{mask};
-    const __m256i joined = _mm256_or_si256(both.half[0], both.half[1]);
-    return _mm256_testz_si256(joined, joined) == 0;
+    return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__SSE2__)
+    return _mm_movemask_ps((__m128)mask) != 0;
 #else
-    typedef std::int64_t Longs __attribute__((vector_size(64)));
-    const Longs pairs = (Longs)mask;
-    std::int64_t joined = 0;
-    for (int l = 0; l < 8; ++l) joined |= pairs[l];
-    return joined != 0;
+    return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
 #endif
 }
 
@@ -71,14 +75,10 @@ DISSENSUS_INLINE Floats multiply_add(Floats a, Floats b, Floats c) noexcept {
 #if defined(__AVX512F__)
     return (Floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)
-    union Halves {
-        Floats whole;
-        __m256 half[2];
-    };
-    Halves x{a}, y{b}, z{c};
-    z.half[0] = _mm256_fmadd_ps(x.half[0], y.half[0], z.half[0]);
-    z.half[1] = _mm256_fmadd_ps(x.half[1], y.half[1], z.half[1]);
-    return z.whole;
+    return (Floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return Floats{__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]), __builtin_fmaf(a[2], b[2], c[2]),
+                  __builtin_fmaf(a[3], b[3], c[3])};
 #else
     return a * b + c;
 #endif
@@ -105,12 +105,26 @@ DISSENSUS_INLINE Floats log_normal(Floats x) noexcept {
     return multiply_add(e, all(kLn2High), f + y);
 }
 
+// The even and the odd numbers of two vectors side by side.
 #if defined(__clang__)
-#define DISSENSUS_EVEN(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define DISSENSUS_ODD(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define DISSENSUS_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define DISSENSUS_EVEN(a, b) __builtin_shuffle(a, b, Ints{0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30})
-#define DISSENSUS_ODD(a, b) __builtin_shuffle(a, b, Ints{1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31})
+#define DISSENSUS_PICK(a, b, ...) __builtin_shuffle(a, b, Ints{__VA_ARGS__})
+#endif
+
+#if defined(__AVX512F__)
+DISSENSUS_INLINE Floats even(Floats a, Floats b) noexcept {
+    return DISSENSUS_PICK(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+DISSENSUS_INLINE Floats odd(Floats a, Floats b) noexcept {
+    return DISSENSUS_PICK(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+#elif defined(__AVX2__)
+DISSENSUS_INLINE Floats even(Floats a, Floats b) noexcept { return DISSENSUS_PICK(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
+DISSENSUS_INLINE Floats odd(Floats a, Floats b) noexcept { return DISSENSUS_PICK(a, b, 1, 3, 5, 7, 9, 11, 13, 15); }
+#else
+DISSENSUS_INLINE Floats even(Floats a, Floats b) noexcept { return DISSENSUS_PICK(a, b, 0, 2, 4, 6); }
+DISSENSUS_INLINE Floats odd(Floats a, Floats b) noexcept { return DISSENSUS_PICK(a, b, 1, 3, 5, 7); }
 #endif
 
 }  // namespace

@@ -9,8 +9,17 @@
 namespace dissensus {
 namespace {
 
-constexpr std::int64_t kLine = 16;
-constexpr std::int64_t kWide = 4 * kLine;  // numbers in four lines
+constexpr std::int64_t kLine = 16;  // float32 numbers
+constexpr std::int64_t kWide = 4 * kLine;
+constexpr int kWideVectors = kWide / kLanes;
+// Vectors that are summed at a time, as measured: few where much is computed in between, so that reading never waits for it.
+#if defined(__AVX512F__)
+constexpr int kHeld = 4, kHeldLong = 1;
+#elif defined(__AVX2__)
+constexpr int kHeld = 2, kHeldLong = 2;
+#else
+constexpr int kHeld = 4, kHeldLong = 4;
+#endif
 constexpr std::int64_t kStreams = 32;      // members side by side
 
 // Some of the members of a block and their float32 weights.
@@ -27,36 +36,48 @@ struct Streams {
     }
 };
 
-// sum += weight * row over four lines at `at`, member after member.
-template <class T, bool fetch>
-DISSENSUS_INLINE void add_lines(const Streams<T>& members, std::int64_t at, std::int64_t ahead, Floats sum[4]) noexcept {
-    const T* row = members.first + at;
-    for (std::int64_t m = 0; m < members.count; ++m, row += members.stride) {
-        const Floats weight = all(members.weight[m]);
-        for (int l = 0; l < 4; ++l) {
+// sum += weight * row over kWide numbers at `at`, member after member.
+template <class T, bool fetch, int at_once>
+DISSENSUS_INLINE void add_lines(const Streams<T>& members, std::int64_t at, std::int64_t ahead,
+                                Floats sum[kWideVectors]) noexcept {
+    for (int part = 0; part < kWideVectors; part += at_once) {
+        Floats held[at_once];
+        for (int v = 0; v < at_once; ++v) held[v] = sum[part + v];
+        const T* row = members.first + at + part * kLanes;
+        for (std::int64_t m = 0; m < members.count; ++m, row += members.stride) {
+            const Floats weight = all(members.weight[m]);
             if constexpr (fetch) {
-                constexpr int lines = sizeof(T) / sizeof(float);
-                for (int half = 0; half < lines; ++half) {
-                    __builtin_prefetch(row + ahead + l * kLine + half * (kLine / lines), 0, 2);
-                }
+                constexpr int line = 64 / sizeof(T);
+                for (int j = 0; j < at_once * kLanes; j += line) __builtin_prefetch(row + ahead + j, 0, 2);
             }
-            sum[l] = multiply_add(load_as_float(row + l * kLine), weight, sum[l]);
+            for (int v = 0; v < at_once; ++v) held[v] = multiply_add(load_as_float(row + v * kLanes), weight, held[v]);
         }
+        for (int v = 0; v < at_once; ++v) sum[part + v] = held[v];
     }
 }
 
 template <class T, bool fetch>
-inline void add_streams(const Streams<T>& members, bool first, std::int64_t ahead, std::int64_t size, float* mean) noexcept {
+inline void add_streams(const Streams<T>& members, std::int64_t from, bool first, std::int64_t ahead, std::int64_t size,
+                        float* mean) noexcept {
     std::int64_t j = 0;
     for (; j + kWide <= size; j += kWide) {
-        Floats sum[4] = {};
-        for (int l = 0; l < 4 && !first; ++l) sum[l] = load(mean + j + l * kLine);
-        add_lines<T, fetch>(members, j, ahead, sum);
-        for (int l = 0; l < 4; ++l) store(mean + j + l * kLine, sum[l]);
+        Floats sum[kWideVectors] = {};
+        for (int v = 0; v < kWideVectors && !first; ++v) sum[v] = load(mean + j + v * kLanes);
+        add_lines<T, fetch, kHeld>(members, from + j, ahead, sum);
+        for (int v = 0; v < kWideVectors; ++v) store(mean + j + v * kLanes, sum[v]);
+    }
+    for (; j + kLanes <= size; j += kLanes) {
+        Floats sum = first ? Floats{} : load(mean + j);
+        const T* row = members.first + from + j;
+        for (std::int64_t m = 0; m < members.count; ++m, row += members.stride) {
+            if constexpr (fetch) __builtin_prefetch(row + ahead, 0, 2);
+            sum = multiply_add(load_as_float(row), all(members.weight[m]), sum);
+        }
+        store(mean + j, sum);
     }
     for (; j < size; ++j) {
         float sum = first ? 0.0f : mean[j];
-        const T* row = members.first + j;
+        const T* row = members.first + from + j;
         for (std::int64_t m = 0; m < members.count; ++m, row += members.stride) {
             sum = multiply_add(static_cast<float>(*row), members.weight[m], sum);
         }
@@ -70,9 +91,9 @@ inline void mean_of_members(const BlockIn<T>& in, const double* weight, double w
     for (std::int64_t m = 0; m < in.n_members; m += kStreams) {
         const Streams<T> members(in, weight, weight_sum, m);
         if (in.ahead > 0) {
-            add_streams<T, true>(members, m == 0, in.ahead, size, mean);
+            add_streams<T, true>(members, 0, m == 0, in.ahead, size, mean);
         } else {
-            add_streams<T, false>(members, m == 0, 0, size, mean);
+            add_streams<T, false>(members, 0, m == 0, 0, size, mean);
         }
     }
 }

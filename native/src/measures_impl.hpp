@@ -125,7 +125,7 @@ inline std::uint64_t rows_may_reach(const float* mean, std::int64_t n, std::int6
     row_spreads_any(mean, n, n_classes, spread, cube);
     for (std::int64_t i = n; i % kTile != 0; ++i) spread[i] = cube[i] = __builtin_nanf("");
     std::uint64_t found = 0;
-    for (std::int64_t i = 0; i < n; i += kTile) {
+    for (std::int64_t i = 0; i < n; i += kLanes) {
         found |= std::uint64_t(any(~(load(spread + i) > floor * load(cube + i)))) << (i / kTile);
     }
     return found;

@@ -10,20 +10,18 @@ namespace dissensus {
 namespace {
 
 // Four classes, members that fit side by side: the mean never leaves the registers.
-template <class T, int measure, bool fetch>
+template <class T, int measure, bool fetch, int at_once>
 inline std::uint64_t scan_streams(const BlockIn<T>& in, const Streams<T>& members, const Floor& floor, float* out) noexcept {
     std::uint64_t found = 0;
     std::int64_t i = 0;
     for (; i + kTile <= in.n; i += kTile) {
-        Floats rows[4] = {};
-        add_lines<T, fetch>(members, 4 * i, in.ahead, rows);
+        Floats rows[kVectors] = {};
+        add_lines<T, fetch, at_once>(members, 4 * i, in.ahead, rows);
         found |= std::uint64_t(scan_tile<measure>(rows, floor, out + i)) << (i / kTile);
     }
     if (i < in.n) {
         float mean[4 * kTile];
-        Streams<T> rest = members;
-        rest.first += 4 * i;
-        add_streams<T, false>(rest, true, 0, 4 * (in.n - i), mean);
+        add_streams<T, false>(members, 4 * i, true, 0, 4 * (in.n - i), mean);
         found |= std::uint64_t(scan_some<measure>(mean, in.n - i, floor, out + i)) << (i / kTile);
     }
     return found;
@@ -38,14 +36,25 @@ inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weigh
     }
     if (in.n_classes == 4 && in.n_members <= kStreams) {
         const Streams<T> members(in, weight, weight_sum, 0);
-        if (measure == 2) {
-            return in.ahead > 0 ? scan_streams<T, 2, true>(in, members, floor, out)
-                                : scan_streams<T, 2, false>(in, members, floor, out);
+        if (in.ahead == 0) {
+            return measure == 2 ? scan_streams<T, 2, false, kHeld>(in, members, floor, out)
+                                : scan_streams<T, 0, false, kHeld>(in, members, floor, out);
         }
-        return in.ahead > 0 ? scan_streams<T, 0, true>(in, members, floor, out)
-                            : scan_streams<T, 0, false>(in, members, floor, out);
+        if (measure == 2) return scan_streams<T, 2, true, kHeld>(in, members, floor, out);
+        return floor.spread < kInfinity ? scan_streams<T, 0, true, kHeld>(in, members, floor, out)
+                                        : scan_streams<T, 0, true, kHeldLong>(in, members, floor, out);
     }
     float mean[kBlockFloats];
+    if (in.n_members <= kStreams && in.n_classes <= 32 && in.ahead > 0) {  // a little at a time: memory is never left waiting
+        const Streams<T> members(in, weight, weight_sum, 0);
+        std::uint64_t found = 0;
+        for (std::int64_t i = 0; i < in.n; i += kTile) {
+            const std::int64_t n = least(kTile, in.n - i);
+            add_streams<T, true>(members, i * in.n_classes, true, in.ahead, n * in.n_classes, mean);
+            found |= scan_rows(measure, mean, n, in.n_classes, floor, out + i) << (i / kTile);
+        }
+        return found;
+    }
     mean_of_members(in, weight, weight_sum, mean);
     return scan_rows(measure, mean, in.n, in.n_classes, floor, out);
 }

@@ -1,6 +1,7 @@
 #include "dissensus/state.hpp"
 
 #include <cmath>
+#include <type_traits>
 
 #include "blocks.hpp"
 
@@ -9,10 +10,11 @@ namespace {
 
 constexpr double kInfinity = __builtin_inf();
 
-// As of the full pass, and what rounding every member's share to 2^-30 can add.
+// More than a float32 utility of the totals can be off: rounding of the total, of the sums over classes and the logarithms,
+// at the worst sum of a row that float32 is trusted with; and what rounding every member's share to 2^-30 can add.
 double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
-    const double m = double(n_members), k = double(n_classes), share = m / (2.0 * kShareUnit);
-    return 1.2e-7 * (m + k + 16.0) * (5.0 + std::log(k)) + 4.0 * k * share * (1.0 - std::log(share));
+    const double k = double(n_classes), share = double(n_members) / (2.0 * kShareUnit);
+    return 1.2e-7 * (k + 16.0) * (5.0 + std::log(k)) + 4.0 * k * share * (1.0 - std::log(share));
 }
 
 template <class T>
@@ -39,15 +41,21 @@ std::int64_t step_of(std::int64_t n_classes) noexcept {
     return fit < kCeilingTracks ? fit : kCeilingTracks;
 }
 
+struct Ceiling {
+    float most[2];
+
+    Ceiling(float spread, float lead, std::int64_t n_classes) noexcept
+        : most{static_cast<float>(most_entropy(spread, n_classes)), static_cast<float>(most_margin(lead, n_classes))} {}
+};
+
 // The most that tracks low..high-1 can score, by entropy and by margin; infinity if one of them must be looked at.
-void ceilings_of(const Blocks& b, const Totals& totals, std::int64_t n_classes, std::int64_t low, std::int64_t high,
-                 float most[2]) noexcept {
+Ceiling ceiling_of(const Blocks& b, const Totals& totals, std::int64_t n_classes, std::int64_t low,
+                   std::int64_t high) noexcept {
     float spread = -__builtin_inff(), lead = -__builtin_inff();
     if (!b.holds_odd(totals.odd + low, high - low)) {
         b.least_spread(totals.total + low * n_classes, high - low, n_classes, kUnit, &spread, &lead);
     }
-    most[0] = static_cast<float>(most_entropy(spread, n_classes));
-    most[1] = static_cast<float>(most_margin(lead, n_classes));
+    return {spread, lead, n_classes};
 }
 
 // As in entropy.cpp: a score that k tracks of a sample reach.
@@ -76,7 +84,9 @@ void refresh_ceilings(const Totals& totals, std::int64_t n_classes, std::int64_t
     const Blocks& b = blocks();
     for (std::int64_t at = start / kCeilingTracks; at * kCeilingTracks < stop; ++at) {
         const std::int64_t low = at * kCeilingTracks, high = low + kCeilingTracks;
-        ceilings_of(b, totals, n_classes, low, high < totals.n_tracks ? high : totals.n_tracks, totals.ceiling + 2 * at);
+        const Ceiling ceiling = ceiling_of(b, totals, n_classes, low, high < totals.n_tracks ? high : totals.n_tracks);
+        totals.ceiling[2 * at] = ceiling.most[0];
+        totals.ceiling[2 * at + 1] = ceiling.most[1];
     }
 }
 
@@ -87,23 +97,30 @@ void replace_share(const Totals& totals, T* held, const T* rows, bool first, dou
     for (std::int64_t low = start; low < stop;) {
         const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
         const std::int64_t high = end < stop ? end : stop, at = low * n_classes, size = (high - low) * n_classes;
-        if (b.holds_odd(totals.odd + low, high - low)) {  // rare: what was held may have to be taken off `odd`
-            for (std::int64_t i = low; i < high && !first; ++i) {
-                if (is_odd(held + i * n_classes, n_classes)) --totals.odd[i];
+        const bool before_odd = b.holds_odd(totals.odd + low, high - low);
+        for (std::int64_t i = low; i < high && before_odd && !first; ++i) {  // rare: what was held may have to be taken off
+            if (is_odd(held + i * n_classes, n_classes)) --totals.odd[i];
+        }
+        bool odd = false, known = false;
+        float spread = 0.0f, lead = 0.0f;
+        if constexpr (std::is_same_v<T, float>) {
+            known = !first && n_classes == 4 && (high - low) % 16 == 0;
+            if (known) {
+                odd = b.replace_tiles(totals.total + at, held + at, rows + at, static_cast<float>(factor), high - low, kUnit,
+                                      &spread, &lead);
             }
         }
-        if (replace(b, totals.total + at, held + at, rows + at, first, static_cast<float>(factor), size)) {
-            for (std::int64_t i = low; i < high; ++i) {
-                if (is_odd(rows + i * n_classes, n_classes)) ++totals.odd[i];
-            }
+        if (!known) odd = replace(b, totals.total + at, held + at, rows + at, first, static_cast<float>(factor), size);
+        for (std::int64_t i = low; i < high && odd; ++i) {
+            if (is_odd(rows + i * n_classes, n_classes)) ++totals.odd[i];
         }
         if (!first) {
-            float* const ceiling = totals.ceiling + 2 * block;
-            float most[2];
-            ceilings_of(b, totals, n_classes, low, high, most);
             const bool whole = high - low == kCeilingTracks || (high == totals.n_tracks && low == block * kCeilingTracks);
+            const Ceiling now = known && !odd && !before_odd ? Ceiling(spread, lead, n_classes)
+                                                              : ceiling_of(b, totals, n_classes, low, high);
+            float* const ceiling = totals.ceiling + 2 * block;
             for (int which = 0; which < 2; ++which) {  // what the block's other tracks come to stays as it was
-                ceiling[which] = whole || most[which] > ceiling[which] ? most[which] : ceiling[which];
+                ceiling[which] = whole || now.most[which] > ceiling[which] ? now.most[which] : ceiling[which];
             }
         }
         low = high;

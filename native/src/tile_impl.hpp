@@ -1,5 +1,5 @@
-// Sixteen tracks of four classes in four vectors of sixteen numbers: the shape of this house's problem, kept in registers
-// from the members to the utility. Included by blocks_impl.hpp.
+// Tracks of four classes, one in every lane of four vectors: the shape of this house's problem, kept in registers from the
+// members to the utility. Included by blocks_impl.hpp.
 #pragma once
 
 #include "blocks.hpp"
@@ -14,21 +14,22 @@ constexpr float kHighSum = 16.0f;
 constexpr float kInfinity = __builtin_inff();
 
 constexpr std::int64_t kTile = 16;  // tracks
+constexpr int kVectors = 4 * kTile / kLanes;  // of a tile's rows
 constexpr Floor kNoFloor = {-kInfinity, kInfinity};
 
-// Four classes of sixteen tracks, one vector each, from rows side by side.
+// Four classes of as many tracks as there are lanes, one vector each, from rows side by side.
 struct Tile {
     Floats p[4];
     Floats sum;
     Ints fit;
 
     DISSENSUS_INLINE explicit Tile(const Floats rows[4]) noexcept {
-        const Floats even0 = DISSENSUS_EVEN(rows[0], rows[1]), odd0 = DISSENSUS_ODD(rows[0], rows[1]);
-        const Floats even1 = DISSENSUS_EVEN(rows[2], rows[3]), odd1 = DISSENSUS_ODD(rows[2], rows[3]);
-        p[0] = DISSENSUS_EVEN(even0, even1);
-        p[1] = DISSENSUS_EVEN(odd0, odd1);
-        p[2] = DISSENSUS_ODD(even0, even1);
-        p[3] = DISSENSUS_ODD(odd0, odd1);
+        const Floats even0 = even(rows[0], rows[1]), odd0 = odd(rows[0], rows[1]);
+        const Floats even1 = even(rows[2], rows[3]), odd1 = odd(rows[2], rows[3]);
+        p[0] = even(even0, even1);
+        p[1] = even(odd0, odd1);
+        p[2] = odd(even0, even1);
+        p[3] = odd(odd0, odd1);
         sum = p[0];
         Floats low = p[0];
         for (int c = 1; c < 4; ++c) {
@@ -81,23 +82,33 @@ DISSENSUS_INLINE bool tile_may_reach(const Tile& mean, float spread) noexcept {
     return any(~(mean.fit & (tile_spread(mean) > spread * tile_cube(mean))));
 }
 
-// Utilities of a tile into out[0..15]; false, and perhaps nothing written, if none of them reaches the floor.
+// Utilities of sixteen tracks into out[0..15]; false, and perhaps nothing written, if none of them reaches the floor.
 template <int measure>
-DISSENSUS_INLINE bool scan_tile(const Floats rows[4], const Floor& floor, float* out) noexcept {
-    const Tile mean(rows);
-    if (measure == 0 && floor.spread < kInfinity && !tile_may_reach(mean, floor.spread)) return false;
-    const Floats utility = measure == 2 ? tile_margin(mean) : tile_entropy(mean);
-    store(out, utility);
-    return any(utility >= floor.utility);
+DISSENSUS_INLINE bool scan_tile(const Floats rows[kVectors], const Floor& floor, float* out) noexcept {
+    bool found = false;
+    for (int part = 0; part < kVectors / 4; ++part) {
+        const Tile mean(rows + 4 * part);
+        Floats utility = all(-kInfinity);
+        if (measure == 2) {
+            utility = tile_margin(mean);
+        } else if (!(floor.spread < kInfinity) || tile_may_reach(mean, floor.spread)) {
+            utility = tile_entropy(mean);
+        } else if (kVectors == 4) {
+            return false;
+        }
+        store(out + part * kLanes, utility);
+        found |= any(utility >= floor.utility);
+    }
+    return found;
 }
 
-// As scan_tile, of at most fifteen tracks that lie side by side.
+// As scan_tile, of at most sixteen tracks that lie side by side.
 template <int measure>
 inline bool scan_some(const float* mean, std::int64_t n, const Floor& floor, float* out) noexcept {
     float padded[4 * kTile] = {}, values[kTile];
     for (std::int64_t j = 0; j < 4 * n; ++j) padded[j] = mean[j];
-    Floats rows[4];
-    for (int r = 0; r < 4; ++r) rows[r] = load(padded + kTile * r);
+    Floats rows[kVectors];
+    for (int r = 0; r < kVectors; ++r) rows[r] = load(padded + kLanes * r);
     const bool found = scan_tile<measure>(rows, floor, values);
     for (std::int64_t i = 0; found && i < n; ++i) out[i] = values[i];
     return found;
@@ -109,8 +120,8 @@ inline std::uint64_t scan_tiles(const float* mean, std::int64_t n, const Floor& 
     std::uint64_t found = 0;
     std::int64_t i = 0;
     for (; i + kTile <= n; i += kTile) {
-        Floats rows[4];
-        for (int r = 0; r < 4; ++r) rows[r] = load(mean + 4 * i + kTile * r);
+        Floats rows[kVectors];
+        for (int r = 0; r < kVectors; ++r) rows[r] = load(mean + 4 * i + kLanes * r);
         found |= std::uint64_t(scan_tile<measure>(rows, floor, out + i)) << (i / kTile);
     }
     if (i < n) found |= std::uint64_t(scan_some<measure>(mean + 4 * i, n - i, floor, out + i)) << (i / kTile);

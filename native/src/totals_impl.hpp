@@ -60,8 +60,8 @@ inline std::uint64_t scan_total_tiles(const std::int32_t* total, std::int64_t n,
     std::uint64_t found = 0;
     std::int64_t i = 0;
     for (; i + kTile <= n; i += kTile) {
-        Floats rows[4];
-        for (int r = 0; r < 4; ++r) rows[r] = to_floats(load(total + 4 * i + kTile * r)) * unit;
+        Floats rows[kVectors];
+        for (int r = 0; r < kVectors; ++r) rows[r] = to_floats(load(total + 4 * i + kLanes * r)) * unit;
         found |= std::uint64_t(scan_tile<measure>(rows, floor, out + i)) << (i / kTile);
     }
     if (i < n) {
@@ -83,20 +83,32 @@ std::uint64_t scan_total(int measure, const std::int32_t* total, std::int64_t n,
     return scan_rows(measure, mean, n, n_classes, floor, out);
 }
 
-// Least spread / sum^3 and least lead / sum of a block of tracks; minus infinity if float64 must look at one of them.
+// Least spread / sum^3 and least lead / sum of some tracks; minus infinity if float64 must look at one of them.
+struct Least {
+    Floats spread = all(kInfinity), lead = all(kInfinity);
+
+    DISSENSUS_INLINE void take(const Tile& mean) noexcept {
+        const Floats off = all(-kInfinity), part = 1.0f / where(mean.fit, mean.sum, all(1.0f));
+        spread = lesser(spread, where(mean.fit, tile_spread(mean) * (part * part * part), off));
+        lead = lesser(lead, where(mean.fit, tile_lead(mean) * part, off));
+    }
+    inline void put(float* least_spread, float* least_lead) const noexcept {
+        *least_spread = *least_lead = kInfinity;
+        for (int l = 0; l < kLanes; ++l) {
+            *least_spread = spread[l] < *least_spread ? spread[l] : *least_spread;
+            *least_lead = lead[l] < *least_lead ? lead[l] : *least_lead;
+        }
+    }
+};
+
 void least_spread(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, float* spread,
                   float* lead) noexcept {
-    Floats low_spread = all(kInfinity), low_lead = all(kInfinity);
+    Least least_of;
     std::int64_t i = 0;
-    if (n_classes == 4) {
-        for (; i + kTile <= n; i += kTile) {
-            Floats rows[4];
-            for (int r = 0; r < 4; ++r) rows[r] = to_floats(load(total + 4 * i + kTile * r)) * unit;
-            const Tile mean(rows);
-            const Floats off = all(-kInfinity), part = 1.0f / where(mean.fit, mean.sum, all(1.0f));
-            low_spread = lesser(low_spread, where(mean.fit, tile_spread(mean) * (part * part * part), off));
-            low_lead = lesser(low_lead, where(mean.fit, tile_lead(mean) * part, off));
-        }
+    for (; n_classes == 4 && i + kLanes <= n; i += kLanes) {
+        Floats rows[4];
+        for (int r = 0; r < 4; ++r) rows[r] = to_floats(load(total + 4 * i + kLanes * r)) * unit;
+        least_of.take(Tile(rows));
     }
     const std::int64_t step = least(kTile, tracks_per_block(n_classes));
     for (; i < n; i += step) {
@@ -108,15 +120,40 @@ void least_spread(const std::int32_t* total, std::int64_t n, std::int64_t n_clas
         for (std::int64_t l = 0; l < some; ++l) {
             const bool fit = spreads[l] >= 0.0f;
             const float a = fit ? spreads[l] / cubes[l] : -kInfinity, b = fit ? 1.0f - margins[l] : -kInfinity;
-            low_spread[l] = a < low_spread[l] ? a : low_spread[l];
-            low_lead[l] = b < low_lead[l] ? b : low_lead[l];
+            const int at = static_cast<int>(l) % kLanes;
+            least_of.spread[at] = a < least_of.spread[at] ? a : least_of.spread[at];
+            least_of.lead[at] = b < least_of.lead[at] ? b : least_of.lead[at];
         }
     }
-    *spread = *lead = kInfinity;
-    for (int l = 0; l < 16; ++l) {
-        *spread = low_spread[l] < *spread ? low_spread[l] : *spread;
-        *lead = low_lead[l] < *lead ? low_lead[l] : *lead;
+    least_of.put(spread, lead);
+}
+
+DISSENSUS_INLINE Ints share(Floats p, Ints fit, float factor) noexcept {
+    return __builtin_convertvector(where(fit, p, Floats{}) * factor + 0.5f, Ints);
+}
+
+// replace_f32 (of a member that had a share) and least_spread in one go: sixteen tracks of four classes at a time.
+bool replace_tiles(std::int32_t* total, float* held, const float* rows, float factor, std::int64_t n, float unit,
+                   float* spread, float* lead) noexcept {
+    Least least_of;
+    Ints fit = ~Ints{};
+    for (std::int64_t i = 0; i < n; i += kLanes) {
+        Floats mean[4];
+        for (int r = 0; r < 4; ++r) {
+            const std::int64_t j = 4 * i + kLanes * r;
+            const Floats now = load(rows + j), before = load(held + j);
+            const Ints sane = (now >= 0.0f) & (now <= 1.5f);
+            const Ints less = share(before, (before >= 0.0f) & (before <= 1.5f), factor);
+            const Ints sum = load(total + j) + (share(now, sane, factor) - less);
+            store(total + j, sum);
+            store(held + j, now);
+            fit &= sane;
+            mean[r] = to_floats(sum) * unit;
+        }
+        least_of.take(Tile(mean));
     }
+    least_of.put(spread, lead);
+    return any(~fit);
 }
 
 }  // namespace
