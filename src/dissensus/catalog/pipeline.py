@@ -41,7 +41,7 @@ class Heard:
     proba : (n_chunks, n_members, n_classes) ndarray of float32
     embedding : (n_chunks, embedding_size) ndarray of float32
     audio_s : float
-        Seconds that went through the network.
+        Seconds of the clip that went through the network; what a short one is repeated by does not count.
     error : DissensusError or None
         Why there is nothing of this clip; the arrays are empty then.
     """
@@ -58,19 +58,22 @@ class _Batch:
     """Chunks of one or several clips, and the clips that are complete with it."""
 
     chunks: list[NDArray[np.float32]] = field(default_factory=list)
-    #: (clip, chunks of it in this batch, whether it ends here, its error)
-    runs: list[tuple[Any, int, bool, DissensusError | None]] = field(default_factory=list)
+    #: (clip, chunks of it in this batch, its samples so far where it ends here, its error)
+    runs: list[tuple[Any, int, int | None, DissensusError | None]] = field(default_factory=list)
 
-    def note(self, track_id: Any, count: int, *, last: bool = False, error: DissensusError | None = None) -> None:
-        self.runs.append((track_id, count, last, error))
+    def note(
+        self, track_id: Any, count: int, *, n_samples: int | None = None, error: DissensusError | None = None
+    ) -> None:
+        self.runs.append((track_id, count, n_samples, error))
 
 
-def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[NDArray[np.float32]]:
-    """Every non-overlapping chunk of a clip, (CHUNK_SAMPLES,) each; a clip shorter than one is reflected."""
+def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Every non-overlapping chunk of a clip, (CHUNK_SAMPLES,) each, and its own samples: a short clip is reflected."""
     if isinstance(source, (str, os.PathLike)):
         source = Excerpt(0, os.fspath(source))
     if not isinstance(source, Excerpt):
-        yield from all_chunks(source)
+        for chunk in all_chunks(source):
+            yield chunk, min(len(source), CHUNK_SAMPLES)
         return
     blocks = stream_audio(
         source.path, sr=SAMPLE_RATE, start_s=source.start_s, duration_s=source.duration_s, truncated=truncated
@@ -79,10 +82,10 @@ def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[NDArra
     for block in blocks:
         kept = np.concatenate([kept, block])
         while len(kept) >= CHUNK_SAMPLES:
-            yield kept[:CHUNK_SAMPLES]
+            yield kept[:CHUNK_SAMPLES], CHUNK_SAMPLES
             kept, n_chunks = kept[CHUNK_SAMPLES:], n_chunks + 1
     if n_chunks == 0:
-        yield from all_chunks(kept)
+        yield all_chunks(kept)[0], len(kept)
 
 
 def _batches(
@@ -91,10 +94,11 @@ def _batches(
     """Full batches, whatever the clips; what the network takes is ready in them."""
     batch = _Batch()
     for track_id, source in clips:
-        pending = 0  # chunks of this clip in the batch at hand
+        pending, n_samples = 0, 0  # chunks of this clip in the batch at hand; its samples so far
         error: DissensusError | None = None
         try:
-            for chunk in _chunks(source, truncated):
+            for chunk, own in _chunks(source, truncated):
+                n_samples += own
                 batch.chunks.append(chunk if form == "signal" else _PLAN(chunk).T[None])
                 pending += 1
                 if len(batch.chunks) == batch_size:
@@ -103,7 +107,7 @@ def _batches(
                     batch, pending = _Batch(), 0
         except DissensusError as bad:
             error = bad
-        batch.note(track_id, pending, last=True, error=error)
+        batch.note(track_id, pending, n_samples=n_samples, error=error)
     if batch.runs:
         yield batch
 
@@ -193,14 +197,14 @@ def hear(
         )
         proba, embedding = model.predict(np.stack(batch.chunks), batch_size=batch_size) if batch.chunks else nothing
         at = 0
-        for track_id, count, last, error in batch.runs:
+        for track_id, count, n_samples, error in batch.runs:
             parts.append((proba[at : at + count], embedding[at : at + count]))
             at += count
-            if not last:
+            if n_samples is None:
                 continue
             if error is None:
                 all_proba, all_embedding = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-                yield Heard(track_id, all_proba, all_embedding, len(all_proba) * CHUNK_SAMPLES / SAMPLE_RATE)
+                yield Heard(track_id, all_proba, all_embedding, n_samples / SAMPLE_RATE)
             else:
                 yield Heard(track_id, *nothing, error=error)
             parts = []
