@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import aims
+
 START, END = "<!-- benchmarks:start -->", "<!-- benchmarks:end -->"
 
 
@@ -117,7 +119,9 @@ def write(file: Path, readme: Path) -> None:
     if START not in text or END not in text:
         raise SystemExit(f"{readme} has no {START} ... {END}")
     before, after = text.partition(START)[0], text.partition(END)[2]
-    readme.write_text(f"{before}{START}\n{machine_of(file)}\n\n{render(rows_of(file))}\n{END}{after}", encoding="utf-8")
+    rows = rows_of(file)
+    tables = f"{machine_of(file)}\n\n{aims.render(rows)}\n\n{render(rows)}"
+    readme.write_text(f"{before}{START}\n{tables}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -125,3 +129,4 @@ if __name__ == "__main__":
         raise SystemExit(__doc__)
     write(Path(sys.argv[1]), Path(sys.argv[2]))
     print(render(rows_of(Path(sys.argv[1]))))
+    print(f"\n{aims.render(rows_of(Path(sys.argv[1])))}")
