@@ -83,9 +83,8 @@ def thin(
     weight: NDArray[np.float64], start: NDArray[np.int64], n_windows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """At most ``n_windows`` evenly spaced windows of every track, and their weights, which keep each track's total."""
-    rows, share = [], []
-    for a, b in zip(start[:-1].tolist(), start[1:].tolist(), strict=True):
-        chosen = a + (np.arange(min(n_windows, b - a)) * (b - a)) // min(n_windows, b - a)
-        rows.append(chosen)
-        share.append(np.full(len(chosen), weight[a:b].sum() / len(chosen)))
-    return np.concatenate(rows), np.concatenate(share)
+    length = np.diff(start)
+    taken = np.minimum(length, n_windows)
+    turn = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+    rows = np.repeat(start[:-1], taken) + turn * np.repeat(length, taken) // np.repeat(taken, taken)
+    return rows, np.repeat(np.add.reduceat(weight, start[:-1]) / taken, taken)

@@ -111,9 +111,10 @@ def _replay(
     """Answers are put in an order that only their contents decide, so that sums come out the same whatever came first."""
     base = committee.base
     tracks = sorted(tracks, key=lambda run: (int(y[run[0]]), run[1] - run[0], X[run[0] : run[1]].tobytes()))
-    rows = np.concatenate([np.arange(a, b) for a, b in tracks]) if tracks else np.empty(0, dtype=np.int64)
-    weight = np.concatenate([np.full(b - a, 1.0 / (b - a)) for a, b in tracks]) if tracks else np.empty(0)
-    start = np.concatenate([[0], np.cumsum([b - a for a, b in tracks])]).astype(np.int64)
+    first, end = np.array(tracks, dtype=np.int64).reshape(-1, 2).T
+    start = np.concatenate([[0], np.cumsum(end - first)])
+    rows = np.repeat(first - start[:-1], end - first) + np.arange(start[-1])
+    weight = np.repeat(1.0 / (end - first), end - first)
     X, y = X[rows], y[rows]
     every = {"X": X, "y": y, "weight": weight, "rehearsal": base.rehearsal, "n0": n0}
 
