@@ -16,8 +16,8 @@ import pytest
 from scipy.linalg import cho_factor, cho_solve
 
 from dissensus.features.pool import Pool
+from dissensus.personalisation.listener import ListenerModel, OrdinalModel
 from dissensus.personalisation.listener.crowd_prior import CrowdPrior, CrowdSettings, rbf_kernel
-from dissensus.personalisation.listener.model import ListenerModel
 
 STUDY = (1_000, 200, 5_000)
 SERVICE = (100_000, 10_000, 1_000_000)
@@ -103,6 +103,23 @@ def _model(shape: tuple[int, int, int]) -> ListenerModel:
         said = SimpleNamespace(listener_id=listener, track_id=track, label=label, classes=("Q1", "Q2", "Q3", "Q4"))
         _models[shape] = ListenerModel(Pool(features, np.arange(shape[0])), said)
     return _models[shape]
+
+
+@pytest.mark.parametrize("n_answers", [10, 60])
+def test_ordered_answer(benchmark: Any, n_answers: int) -> None:
+    """One more rating on two scales of nine levels, then the probability of every level of every track."""
+    benchmark.group = f"ordered answer|{STUDY[0]} tracks, 2 scales, 9 levels"
+    track, listener, _, features = ratings(STUDY)
+    rng = np.random.default_rng(0)
+    value = np.clip(np.rint(5.0 + 2.0 * features[track, :2] + rng.normal(size=(len(track), 2))), 1, 9)
+    model = OrdinalModel(Pool(features, np.arange(STUDY[0])), listener, track, value, levels=np.arange(1, 10))
+    order = rng.permutation(STUDY[0])
+    told = model.for_listener(3).with_ratings({int(t): rng.integers(1, 10, 2) for t in order[:n_answers]})
+    np.testing.assert_allclose(told.proba.sum(axis=2), 1)
+    assert (
+        told.without(int(order[0])).with_ratings({int(order[0]): told.ratings[int(order[0])]}).proba == told.proba
+    ).all()
+    benchmark(lambda: told.with_ratings({int(order[-1]): (7, 2)}).proba)
 
 
 def test_fit_service(benchmark: Any) -> None:
