@@ -1,6 +1,7 @@
 #include "dissensus/entropy.hpp"
 
 #include <cmath>
+#include <cstring>
 
 #include "blocks.hpp"
 
@@ -142,6 +143,8 @@ void utility(Measure measure, const Rows<T>& rows, const double* weight, std::in
     }
 }
 
+namespace {
+
 // A score that k tracks of a sample reach: the pass that follows need not begin with nothing. Minus infinity where the
 // sample would be large beside the whole. `index` and `score` are room for k.
 template <class T>
@@ -167,6 +170,29 @@ double sampled_bound(Measure measure, const Rows<T>& rows, const double* weight,
     return best.full() ? best.worst() - near : -kInfinity;
 }
 
+// Scores tracks in float64, and remembers the last: a committee that has learnt nothing yet says the same of all of them.
+template <class T>
+class Scorer {
+public:
+    double score(Measure measure, const Rows<T>& rows, const double* weight, std::int64_t track) noexcept {
+        const std::size_t size = sizeof(T) * std::size_t(rows.n_classes);
+        bool same = last_ >= 0;
+        for (std::int64_t m = 0; same && m < rows.n_members; ++m) {
+            same = std::memcmp(row_of(rows, m, track), row_of(rows, m, last_), size) == 0;
+        }
+        if (!same) score_ = score_track(measure, rows, weight, track, mean_);
+        last_ = track;
+        return score_;
+    }
+
+private:
+    double mean_[kMaxClasses];
+    double score_ = 0.0;
+    std::int64_t last_ = -1;
+};
+
+}  // namespace
+
 template <class T>
 std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded, std::int64_t start,
                        std::int64_t stop, std::int64_t k, std::int64_t* index, double* score) noexcept {
@@ -176,7 +202,7 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
     const double near = slack(rows.n_members, rows.n_classes);
     const std::int64_t step = step_of(rows.n_classes);
     float out[kScanTracks];
-    double mean[kMaxClasses];
+    Scorer<T> scorer;
     double bound = sampled_bound(measure, rows, weight, excluded, start, stop, k, near, index, score);
     Best best(index, score, k);
     for (std::int64_t low = start; low < stop; low += step) {
@@ -187,7 +213,7 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
             const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
             for (std::int64_t i = from; i < to; ++i) {
                 if (!(out[i - low] >= bound - near) || excluded.holds(i)) continue;
-                best.offer(score_track(measure, rows, weight, i, mean), i);
+                best.offer(scorer.score(measure, rows, weight, i), i);
                 if (best.full() && best.worst() > bound) bound = best.worst();
             }
         }
