@@ -134,7 +134,8 @@ def _figures(result: Showcase) -> None:
         typer.echo(f"    {label:<42} {spans[key]}  {verdicts[spans[key].sign]} {other}")
 
     level("what other listeners say", "crowd")
-    for title, prefix in (("classic committee on 260 features", ""), ("five heads of the CNN", "cnn ")):
+    teams = {"classic committee on 260 features": "", "five heads of the CNN": "cnn ", "all as one committee": "both "}
+    for title, prefix in teams.items():
         typer.echo(f"  {title}:")
         level("start, before any answer", f"{prefix}start")
         level(f"after {n} answers, asked by the committee", f"{prefix}end")

@@ -21,7 +21,7 @@ from dissensus.evaluation.intervals import Interval, bootstrap_interval
 from dissensus.evaluation.scores import track_scores
 from dissensus.evaluation.splits import Split, Splits, child_seed
 from dissensus.features import IS13_NAMES, Pool, is13
-from dissensus.personalisation import Session
+from dissensus.personalisation import CommitteeLearner, JointLearner, Session
 from dissensus.strategies.consensus import leave_listener_out
 
 __all__ = ["Asked", "Showcase", "ShowcaseSettings", "Team", "run_showcase"]
@@ -29,8 +29,9 @@ __all__ = ["Asked", "Showcase", "ShowcaseSettings", "Team", "run_showcase"]
 #: Strategies that are run side by side, from the same start on the same tracks.
 ARMS: Final = ("mc", "rand")
 
-#: Committees that are run side by side: classifiers of the 260 emotion features, and heads of the CNN that comes along.
-TEAMS: Final = ("classic", "cnn")
+#: Committees that are run side by side: classifiers of the 260 emotion features, heads of the CNN that comes along, and the
+#: members of both as one committee.
+TEAMS: Final = {"classic": ("classic",), "cnn": ("cnn",), "both": ("classic", "cnn")}
 
 Progress = Callable[[str, int, int], None]
 
@@ -128,6 +129,8 @@ class Showcase:
         Weighted F1 of the classic committee on the held-out tracks before and after each round, by strategy.
     cnn_f1 : dict of str to (n_listeners, rounds + 1) ndarray
         The same of the CNN's heads.
+    both_f1 : dict of str to (n_listeners, rounds + 1) ndarray
+        The same of all these members as one committee.
     crowd : (n_listeners,) ndarray
         Weighted F1 of what others said about the held-out tracks, the listener's own votes left out.
     asked : tuple of Asked
@@ -140,6 +143,7 @@ class Showcase:
     listeners: tuple[str, ...]
     f1: dict[str, NDArray[np.float64]]
     cnn_f1: dict[str, NDArray[np.float64]]
+    both_f1: dict[str, NDArray[np.float64]]
     crowd: NDArray[np.float64]
     asked: tuple[Asked, ...]
 
@@ -156,7 +160,7 @@ class Showcase:
     def intervals(self) -> dict[str, Interval]:
         """Means over listeners with their 95 % intervals; differences are paired."""
         values = {"crowd": self.crowd, "cnn end - end": self.cnn_f1["mc"][:, -1] - self.f1["mc"][:, -1]}
-        for prefix, f1 in (("", self.f1), ("cnn ", self.cnn_f1)):
+        for prefix, f1 in (("", self.f1), ("cnn ", self.cnn_f1), ("both ", self.both_f1)):
             machine, random = f1["mc"], f1["rand"]
             values |= {
                 f"{prefix}start": machine[:, 0],
@@ -194,7 +198,7 @@ def run_showcase(
     settings = settings or ShowcaseSettings()
     say: Progress = progress or (lambda stage, done, total: None)
     data, pools = _music(settings, n_threads, say)
-    teams = {name: Team(_pretrain(data, pools[name], settings, name, say), pools[name]) for name in TEAMS}
+    teams = {name: Team(_pretrain(data, pools[name], settings, name, say), pools[name]) for name in pools}
     listeners = tuple(str(who) for who in data.annotations.listeners().tolist() if str(who).startswith("listener-"))
     splits = Splits(settings.seed, TEST_SHARE)
     own = [data.annotations.of(listener) for listener in listeners]
@@ -209,14 +213,20 @@ def run_showcase(
         for i in range(start, stop):
             who, team, arm = runs[i]
             f1[team][arm][who], asked[i] = _one(
-                teams[team], settings, listeners[who], split[who], answers[who], data.classes, arm
+                [teams[name] for name in TEAMS[team]],
+                settings,
+                listeners[who],
+                split[who],
+                answers[who],
+                data.classes,
+                arm,
             )
             done.append(None)
             say("listeners answer", len(done), len(runs))
 
     run_blocks(work, len(runs), n_threads=n_threads, block_size=1)
     crowd = np.array([_crowd_f1(data, who, s, a) for who, s, a in zip(listeners, split, answers, strict=True)])
-    return Showcase(settings, data, teams, listeners, f1["classic"], f1["cnn"], crowd, tuple(asked[0]))
+    return Showcase(settings, data, teams, listeners, f1["classic"], f1["cnn"], f1["both"], crowd, tuple(asked[0]))
 
 
 def _music(settings: ShowcaseSettings, n_threads: int, say: Progress) -> tuple[SyntheticDataset, dict[str, Pool]]:
@@ -278,7 +288,7 @@ def _pretrain(data: SyntheticDataset, pool: Pool, settings: ShowcaseSettings, na
 
 
 def _one(
-    team: Team,
+    parts: list[Team],
     settings: ShowcaseSettings,
     listener: str,
     split: Split,
@@ -287,21 +297,27 @@ def _one(
     strategy: str,
 ) -> tuple[NDArray[np.float64], list[Asked]]:
     """One listener under one strategy: F1 before and after each round, and what was asked."""
+    pools = [part.pool.subset(split.pool) for part in parts]
+    learners = [
+        CommitteeLearner(part.committee, pool, n0=settings.n0, random_state=settings.seed)
+        for part, pool in zip(parts, pools, strict=True)
+    ]
     session = Session(
-        team.committee,
-        team.pool.subset(split.pool),
+        None,
+        pools[0],
+        model=JointLearner(learners),
         strategy=strategy,
         balanced=strategy != "rand",
         listener=listener,
         budget=settings.rounds * settings.queries,
-        n0=settings.n0,
         random_state=child_seed(settings.seed, listener, "session"),
     )
-    test = team.pool.subset(split.test)
-    truth = np.array([answers[track] for track in test.track_ids.tolist()])
+    tests = [part.pool.subset(split.test) for part in parts]
+    truth = np.array([answers[track] for track in tests[0].track_ids.tolist()])
 
     def score() -> float:
-        proba = session.committee.predict_proba(test.X, test.groups).mean(axis=0)
+        assert isinstance(session.learner, JointLearner)
+        proba = session.learner.predict_proba(tests).mean(axis=0)
         return float(track_scores(proba, truth)["f1_weighted"])
 
     scores, asked = [score()], []

@@ -28,7 +28,7 @@ LIMITS: Final = (
     "One synthesiser: the F1 here says nothing about recorded music.",
     (
         "The CNN that comes along was trained on hundreds of other clips of this synthesiser, the classic committee only on "
-        "those here that nobody rated: the two lines show that both learn, not which of them is better."
+        "those here that nobody rated: the lines show that both learn, not which of them is better."
     ),
     "Pre-training uses the quadrant that each clip was made for, which no catalogue knows.",
 )
@@ -76,6 +76,7 @@ def _curves(axis: Any, result: Showcase) -> None:
         (result.f1["mc"], "-", "o", "0.0", "asked by machine consensus"),
         (result.f1["rand"], ":", "x", "0.5", "asked at random"),
         (result.cnn_f1["mc"], "-.", "^", "0.35", "heads of the CNN, asked by machine consensus"),
+        (result.both_f1["mc"], "--", "s", "0.2", "all of them as one committee"),
     )
     for f1, line, marker, grey, label in lines:
         ends = [bootstrap_interval(column) for column in f1.T]
@@ -151,6 +152,12 @@ def write_report(result: Showcase, path: Path, *, picture: Path | None = None) -
         "cnn random end": "… after as many answers, asked at random",
         "cnn end - random end": "… machine consensus less random",
         "cnn end - crowd": "… machine consensus less what others say",
+        "both start": "all of them as one committee, before any answer",
+        "both end": "… after as many answers, asked by machine consensus",
+        "both gain": "… gain from own start",
+        "both random end": "… after as many answers, asked at random",
+        "both end - random end": "… machine consensus less random",
+        "both end - crowd": "… machine consensus less what others say",
     }
     signed = {key for key in names if "gain" in key or " - " in key}
     rows = "".join(

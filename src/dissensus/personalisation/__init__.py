@@ -1,8 +1,9 @@
 """From everybody's committee to one listener's: sessions of asking and telling, and how answers change a committee."""
 
+from dissensus.personalisation.joint import JointLearner
 from dissensus.personalisation.learner import CommitteeLearner, Learner
 from dissensus.personalisation.listener import ListenerModel, TrackInfo
 from dissensus.personalisation.query import Query, StopWhenStable
 from dissensus.personalisation.session import Session
 
-__all__ = ["CommitteeLearner", "Learner", "ListenerModel", "Query", "Session", "StopWhenStable", "TrackInfo"]
+__all__ = ["CommitteeLearner", "JointLearner", "Learner", "ListenerModel", "Query", "Session", "StopWhenStable", "TrackInfo"]
