@@ -151,7 +151,7 @@ template <class T>
 double sampled_bound(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded, std::int64_t start,
                      std::int64_t stop, std::int64_t k, double near, std::int64_t* index, double* score) noexcept {
     const std::int64_t n = stop - start, few = step_of(rows.n_classes) < 16 ? step_of(rows.n_classes) : 16;
-    std::int64_t samples = n / 256;
+    std::int64_t samples = n / 256 < 2048 ? n / 256 : 2048;
     if (samples < 4 * k) samples = 4 * k;
     if (samples > n / 16 || measure == Measure::mean_kl) return -kInfinity;
     const Blocks& b = blocks();
