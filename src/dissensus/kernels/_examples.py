@@ -46,7 +46,7 @@ def _votes() -> NDArray[np.uint8]:
 
 
 def _state(dtype: str) -> tuple[NDArray[Any], ...]:
-    held = np.zeros((2, 4, 4), dtype)[:, :3]
+    held = np.full((2, 4, 4), 0.25, dtype)[:, :3]
     return np.zeros((3, 4), np.int32), np.zeros(3, np.uint16), np.zeros((1, 2), np.float32), held
 
 
