@@ -24,6 +24,8 @@ constexpr int kMostRows = 5;
 constexpr int kPair = 2;                // vectors that one broadcast weight serves
 constexpr std::int64_t kFeatures = 64;  // summed up by themselves: rounding stays small, their lanes in the first cache
 
+constexpr std::int64_t kAhead = 1536;   // floats fetched early: the hardware stops at the end of a page
+
 #define DISSENSUS_INLINE inline __attribute__((always_inline))
 
 typedef float Wide __attribute__((vector_size(kWide * 4)));
@@ -235,6 +237,8 @@ void few_scores(const float* panel, std::int64_t n_features, const float* linear
         const float* x = panel + lane;
         for (std::int64_t f = 0; f < n_features; ++f, x += kLanes) {
             Wide value[kPair];
+            __builtin_prefetch(x + kAhead, 0, 3);
+            if constexpr (kWide * kPair > 16) __builtin_prefetch(x + kAhead + 16, 0, 3);
 #pragma GCC unroll 2
             for (int v = 0; v < kPair; ++v) value[v] = load(x + v * kWide);
 #pragma GCC unroll 6
@@ -425,6 +429,8 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
         for (std::int64_t p = 0; p < n_panels; ++p) {
             const float* score = softmax ? held.bent + ((tile.panel + p) * held.bent_rows + m * given) * kLanes
                                          : held.straight + ((tile.panel + p) * held.straight_rows + row) * kLanes;
+            const float* next = score + n_panels * (softmax ? held.bent_rows : held.straight_rows) * kLanes;
+            for (std::int64_t line = 0; line < given * kLanes; line += 16) __builtin_prefetch(next + line, 0, 2);
             to_proba(softmax, score, given, moves && !softmax ? moved + (p * n_moved + row) * kLanes : nullptr, v.n_classes,
                      v.offset + m * v.n_classes, proba + p * kLanes);
         }
