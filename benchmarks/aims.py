@@ -56,7 +56,9 @@ _ENTROPY = "consensus entropy, best 10|20x{}x4 float32"
 _CEILING = "reading the bytes (ceiling)"
 
 AIMS = (
-    Aim("consensus entropy, 1e6 tracks, against numpy + scipy", _ENTROPY.format(1000000), peer="numpy + scipy", ratio=8),
+    Aim(
+        "consensus entropy, 1e6 tracks, against numpy + scipy", _ENTROPY.format(1000000), peer="numpy + scipy", ratio=8
+    ),
     Aim("the same against modAL's formula", _ENTROPY.format(1000000), peer="modAL's formula", ratio=40),
     Aim("the same at 5e6, of the read bandwidth", _ENTROPY.format(5000000), peer=_CEILING, ratio=0.85, share=True),
 )

@@ -21,6 +21,7 @@ PARAMETERS = {
     "load_audio": ["path", "sr", "start_s", "duration_s"],
     "log_mel": ["signal", "sr", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "htk", "norm", "power"],
     "is13": ["signal", "sr", "window_s", "overlap"],
+    "krippendorff_alpha": ["ratings", "level"],
 }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dissensus._backend import capabilities, warmup
     from dissensus._threads import set_threads
     from dissensus.committee import Committee
+    from dissensus.evaluation.agreement import krippendorff_alpha
     from dissensus.features import IS13_NAMES, Pool, load_audio, log_mel
     from dissensus.features.is13 import is13
     from dissensus.personalisation import ListenerModel, Session
@@ -42,6 +43,7 @@ _HOME: dict[str, str] = {
     "consensus_entropy": "strategies",
     "human_consensus": "strategies",
     "is13": "features",
+    "krippendorff_alpha": "evaluation.agreement",
     "load_audio": "features",
     "log_mel": "features",
     "margin": "strategies",
@@ -66,6 +68,7 @@ __all__ = [
     "consensus_entropy",
     "human_consensus",
     "is13",
+    "krippendorff_alpha",
     "load_audio",
     "log_mel",
     "margin",

@@ -6,4 +6,13 @@ from dissensus.personalisation.listener import ListenerModel, TrackInfo
 from dissensus.personalisation.query import Query, StopWhenStable
 from dissensus.personalisation.session import Session
 
-__all__ = ["CommitteeLearner", "JointLearner", "Learner", "ListenerModel", "Query", "Session", "StopWhenStable", "TrackInfo"]
+__all__ = [
+    "CommitteeLearner",
+    "JointLearner",
+    "Learner",
+    "ListenerModel",
+    "Query",
+    "Session",
+    "StopWhenStable",
+    "TrackInfo",
+]
