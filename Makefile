@@ -60,7 +60,7 @@ native-test: ## The C++ tests under the address and undefined-behaviour sanitize
 	ctest --test-dir build/native-test --output-on-failure
 
 bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the table of README.md
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-json=build/benchmarks.json -s -q -W default
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-max-time=0.4 --benchmark-min-rounds=3 --benchmark-json=build/benchmarks.json -s -q -W default
 	$(BIN)/python benchmarks/table.py build/benchmarks.json README.md
 
 clean: ## Remove the environment and everything built
