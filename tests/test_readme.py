@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
 def test_the_ten_lines_run() -> None:
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)
-    assert code is not None
     names: dict[str, object] = {}
-    exec(compile(code.group(1), "README.md", "exec"), names)
+    exec(compile(CODE[0], "README.md", "exec"), names)
     assert len(names["session"].answers) == 4  # type: ignore[attr-defined]
+
+
+def test_the_lines_on_sound_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound = tmp_path / "sound.wav"
+    soundfile.write(sound, np.random.default_rng(0).normal(0.0, 0.1, 5 * 16000), 16000)
+    names: dict[str, Any] = {"paths": [sound, tmp_path / "none.wav"]}
+    exec(compile(CODE[1], "README.md", "exec"), names)
+    assert f"{sound} [[" in capsys.readouterr().out
+    assert names["scored"].proba is None
+    assert "none.wav" in str(names["scored"].error)
 
 
 def test_every_make_target_and_page_it_names_exists() -> None:
