@@ -57,6 +57,14 @@ folder = tempfile.TemporaryDirectory()
 def call():
     committee.save(folder.name + '/committee')
     Committee.load(folder.name + '/committee').predict_proba(X[:60], track[:60])""",
+    "six queries": """
+from dissensus.strategies import ConsensusState, query_top
+p = rng.dirichlet(np.ones(4), (20, 200_000)).astype('f4')
+v = p.argmax(2).astype('u1')
+def call():
+    dissensus.consensus_entropy(p, n_threads=None), dissensus.mean_kl(p, n_threads=None)
+    dissensus.margin(p, n_threads=None), dissensus.vote_entropy(v, n_classes=4, n_threads=None)
+    query_top(p, 10, n_threads=None), ConsensusState(p).query(10, n_threads=None)""",
     "log_mel": "signal = rng.normal(size=16000 * 30).astype('f4')\ncall = lambda: dissensus.log_mel(signal)",
     "is13": "signal = rng.normal(size=16000 * 5).astype('f4')\ncall = lambda: dissensus.is13(signal, 16000)",
     "krippendorff_alpha": """

@@ -249,36 +249,3 @@ def test_first_query_of_a_new_process(benchmark: Any, who: str) -> None:
 
     benchmark.pedantic(run, rounds=5 if who == "dissensus" else 2)
     benchmark.extra_info["seconds"] = min(seconds)
-
-
-CORES = """
-import time, numpy as np, dissensus
-from dissensus.strategies import ConsensusState, query_top
-dissensus.set_threads(1)
-p = np.random.default_rng(0).dirichlet(np.ones(4), (20, 200_000)).astype("f4")
-v = p.argmax(2).astype("u1")
-calls = [lambda: dissensus.consensus_entropy(p, n_threads=None), lambda: dissensus.mean_kl(p, n_threads=None),
-         lambda: dissensus.margin(p, n_threads=None), lambda: query_top(p, 10, n_threads=None),
-         lambda: dissensus.vote_entropy(v, n_classes=4, n_threads=None), lambda: ConsensusState(p).query(10, n_threads=None)]
-worst = 0.0
-for call in calls:
-    own, every = time.thread_time(), time.process_time()
-    for _ in range(10):
-        call()
-    worst = max(worst, (time.process_time() - every) / (time.thread_time() - own))
-print(worst)
-"""
-
-
-def test_one_thread_is_one_core(benchmark: Any) -> None:
-    """CPU time of all threads over that of the calling one, the worst public call, after ``set_threads(1)``."""
-    benchmark.group = "cores in use with set_threads(1)|worst of six calls"
-    cores = []
-
-    def run() -> None:
-        done = subprocess.run([sys.executable, "-c", CORES], capture_output=True, text=True, check=True)
-        cores.append(float(done.stdout))
-
-    benchmark.pedantic(run, rounds=1)
-    benchmark.extra_info["cores"] = max(cores)
-    assert max(cores) < 1.2
