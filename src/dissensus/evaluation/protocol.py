@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from dissensus.committee.member import KINDS
 from dissensus.errors import ParameterError
 
 __all__ = ["LISTENER_KINDS", "PROTOCOLS", "Protocol"]
@@ -94,7 +95,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for name, values, allowed in (
-            ("kinds", self.kinds, self.kinds),
+            ("kinds", self.kinds, (*KINDS, *LISTENER_KINDS)),
             ("strategies", self.strategies, STRATEGIES),
             ("updates", self.updates, UPDATES),
         ):
