@@ -28,6 +28,7 @@ class Aim:
     seconds: float = 0.0
     share: bool = False
     noted: tuple[str, float] | None = None
+    peer_group: str = ""
 
     def asked(self) -> str:
         """The aim, in words."""
@@ -40,7 +41,8 @@ class Aim:
     def reached(self, rows: list[Row]) -> tuple[str, bool] | None:
         """The figure of a run and whether it is enough; None where the run has no such rows."""
         found = {row.who: row for row in rows if row.group.startswith(self.group)}
-        if self.ours not in found or (self.peer and self.peer not in found):
+        peers = {row.who: row for row in rows if row.group.startswith(self.peer_group or self.group)}
+        if self.ours not in found or (self.peer and self.peer not in peers):
             return None
         ours = found[self.ours]
         if self.noted:
@@ -48,7 +50,7 @@ class Aim:
             return f"{value:.3g} ms", value <= self.noted[1]
         if self.seconds:
             return f"{ours.seconds * 1e3:.3g} ms", ours.seconds <= self.seconds
-        times = found[self.peer].seconds / ours.seconds
+        times = peers[self.peer].seconds / ours.seconds
         shown = f"{times:.0%}" if self.share else f"{times:.0f}x" if times >= 20 else f"{times:.2f}x"
         return shown, times >= self.ratio
 
@@ -95,7 +97,13 @@ AIMS = (
         peer="the research loop",
         ratio=25,
     ),
-    Aim("– naive Bayes and SGD alone", "one listener of the grid, gnb and sgd|", peer="the research loop", ratio=250),
+    Aim(
+        "– naive Bayes and SGD alone, against the loop with all 15",
+        "one listener of the grid, gnb and sgd|",
+        peer="the research loop",
+        ratio=250,
+        peer_group="one listener of the grid, gnb, sgd and xgb|",
+    ),
     Aim("first query of a new process", "first query of a new process|", seconds=0.25),
     Aim("log-mel with AVX-512, against librosa", _MEL, "dissensus avx512", "librosa", 10),
     Aim("– with AVX2", _MEL, "dissensus avx2", "librosa", 6),
