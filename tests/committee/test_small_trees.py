@@ -54,6 +54,26 @@ def test_kernel_equals_its_slow_twin(seed: int, n_rows: int, n_features: int, n_
         np.testing.assert_allclose(fast, slow, atol=1e-9)
 
 
+def test_more_cells_than_a_byte_counts_compiled_and_interpreted() -> None:
+    """8 features x 64 bins: a cell's place does not wrap where numpy adds it up instead of the compiler."""
+    X, target, weight, margin = problem(3, 60, 8, 3)
+    bins = Bins.of(X, 64)
+    n_bins = np.array([len(cuts) + 1 for cuts in bins.cuts])
+    assert n_bins.max() * 8 > 256
+    compiled = resolve("grow_trees", "numba")
+    found = []
+    for kernel in (resolve("grow_trees", "reference"), compiled, getattr(compiled, "py_func", compiled)):
+        out = np.zeros((2, 3), np.int64), np.zeros((2, 3), np.int64), np.zeros((2, 4, 3)), margin.copy()
+        work = np.zeros(60, np.int64), np.zeros((60, 6)), np.zeros((4, 8 * n_bins.max(), 6))
+        column = np.tile(np.arange(8), (2, 1))
+        kernel(bins.index(X), n_bins, column, target, weight, out[3], np.array([0.3, 1.0, 0.3]), *out[:3], *work)
+        found.append(out)
+    assert (found[0][0] >= 0).any()
+    for others in found[1:]:
+        for ours, expected in zip(others, found[0], strict=True):
+            np.testing.assert_allclose(ours, expected, atol=1e-9)
+
+
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**31), n_rows=st.integers(1, 30))
 def test_prediction_equals_its_slow_twin_and_what_growth_added(seed: int, n_rows: int) -> None:

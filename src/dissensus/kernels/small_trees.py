@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from dissensus.kernels._jit import kernel
 
 __all__ = ["grow_trees", "predict_trees"]
@@ -45,7 +47,7 @@ def grow_trees(bins, n_bins, column, target, weight, margin, settings, feature, 
             for i in range(n_rows):
                 here = histogram[node[i]]
                 for j in range(n_columns):
-                    cell = here[j * stride + bins[i, column[tree, j]]]
+                    cell = here[j * stride + np.int64(bins[i, column[tree, j]])]  # uint8 would wrap, interpreted
                     for c in range(2 * n_classes):
                         cell[c] += gradient[i, c]
             for k in range(n_nodes):
