@@ -17,12 +17,15 @@ _MOST_CLASSES, _MOST_VOTERS = 4096, 4096
 
 
 def as_float(value: ArrayLike, name: str) -> NDArray[Any]:
-    """An array of float32 or float64: those two are kept as they are, everything else becomes float64."""
+    """An array of float32 or float64: those two are kept as they are, float16 becomes float32, everything else float64.
+
+    What is converted is C-contiguous, so that whoever needs that does not copy again.
+    """
     array = np.asarray(value)
     if array.dtype == np.float32 or array.dtype == np.float64:
         return array
     if array.dtype.kind in "biuf":
-        return array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+        return array.astype(np.float32 if array.dtype == np.float16 else np.float64, order="C")
     raise ParameterError(f"{name} must hold real numbers; got dtype {array.dtype}")
 
 

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 JIT_OFF = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 MOST_NUMBERS = 600 if JIT_OFF else 30_000
 
-FLAVOURS = ("smooth", "sharp", "one-hot", "uniform", "zeros", "subnormal", "duplicates", "scaled", "broken")
+FLAVOURS = (
+    "smooth", "sharp", "one-hot", "uniform", "alike", "zeros", "subnormal", "duplicates", "scaled", "broken",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,18 @@ def build(flavour: str, m: int, n: int, c: int, seed: int, dtype: str, weighted:
         proba = np.eye(c)[rng.integers(c, size=(m, n))]
     elif flavour == "uniform":
         proba = np.full((m, n, c), 1.0 / c)
+    elif flavour == "alike" and n:
+        proba[:] = proba[0, 0]  # every member says the same of every track
     elif flavour == "zeros" and n:
         proba[rng.random((m, n, c)) < 0.5] = 0.0
         proba[:, rng.random(n) < 0.1] = 0.0
+        proba[rng.random((m, n, c)) < 0.1] = -0.0  # no negative probability
     elif flavour == "subnormal":
         proba[rng.random((m, n, c)) < 0.3] = 1e-42
         proba[:, rng.random(n) < 0.1] *= 1e-40
+        if dtype == "f8":
+            proba[rng.random((m, n, c)) < 0.1] = 5e-324
+            proba[:, rng.random(n) < 0.05] = 1e-310
     elif flavour == "duplicates" and n:
         proba = proba[:, rng.integers(max(1, n // 8), size=n)]
         moved = rng.random(n) < 0.5

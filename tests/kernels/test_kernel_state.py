@@ -36,7 +36,7 @@ def reference(name: str) -> Callable[..., Any]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )
-@given(hard=hard_committees(), k=st.integers(1, 20), measure=st.sampled_from([0, 2]), seed=st.integers(0, 2**32 - 1))
+@given(hard=hard_committees(), k=st.integers(0, 20), measure=st.sampled_from([0, 2]), seed=st.integers(0, 2**32 - 1))
 def test_totals_utilities_and_queries(twin: Twin, hard: Hard, k: int, measure: int, seed: int) -> None:
     m, n, c = hard.proba.shape
     rng = np.random.default_rng(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -135,6 +136,84 @@ def test_memory_is_as_stated() -> None:
     assert state.nbytes == 1000 * (20 * 4 * 4 + 4 * 4 + 2) + 4 * 8
     state.grow(np.full((20, 1, 4), 0.25, "f4"))
     assert state.nbytes <= 1.126 * 1001 * (20 * 4 * 4 + 4 * 4 + 2) + 5 * 8
+
+
+def test_memory_a_million_tracks_is_what_the_docstring_says() -> None:
+    """16 MB for the mean, 2 MB for flags, 31 kB for ceilings, 16 MB a member: 338 MB for twenty. Nothing else is held."""
+    n, per_million = 100_000, 10
+    text = " ".join((ConsensusState.__doc__ or "").split())
+    assert "Memory per million tracks of 4 classes: 16 MB for the mean, 2 MB for flags, 31 kB for what blocks" in text
+    assert "rows, 16 MB each in float32 (338 MB for twenty members)" in text
+    p = np.full((20, n, 4), 0.25, "f4")
+    ConsensusState(p[:, :10])
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        state = ConsensusState(p)
+        held = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.reset_peak()
+        state.update(3, p[0])
+        state.query(10)
+        passing = tracemalloc.get_traced_memory()[1] - before - held
+    finally:
+        tracemalloc.stop()
+    assert held * per_million == pytest.approx(338e6, rel=1e-3)
+    assert state.nbytes == pytest.approx(held, rel=1e-3)
+    assert passing < n / 8
+    without = {name: getattr(state, f"_{name}").nbytes * per_million for name in ("total", "odd", "ceiling")}
+    assert without["total"] == 16e6
+    assert without["odd"] == 2e6
+    assert without["ceiling"] == pytest.approx(31e3, rel=0.02)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "?"])
+def test_what_is_told_takes_the_type_of_the_state(dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    start = rng.dirichlet(np.ones(4), (3, 50)).astype("f4")
+    rows = (np.eye(4)[rng.integers(4, size=(3, 50))]).astype(dtype)
+    state, same = ConsensusState(start), ConsensusState(start)
+    state.update(1, rows[1])
+    same.update(1, rows[1].astype("f4"))
+    state.grow(rows)
+    same.grow(rows.astype("f4"))
+    np.testing.assert_array_equal(state.utility(), same.utility())
+    np.testing.assert_array_equal(state.query(9).utility, same.query(9).utility)
+    with pytest.raises(ParameterError, match="real numbers"):
+        state.update(1, rows[1].astype(str))
+
+
+def test_an_update_interrupted_while_it_waits_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = ConsensusState(np.full((2, 3, 4), 0.25, "f4"))
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with state._lock.reading():
+        monkeypatch.setattr(state._lock._change, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            state.update(0, np.eye(4, dtype="f4")[:3])
+        monkeypatch.undo()
+    later = threading.Thread(target=state.query, args=(1,), daemon=True)
+    later.start()
+    later.join(timeout=30)
+    assert not later.is_alive()
+
+
+def test_memory_that_runs_out_leaves_the_state_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    p = np.random.default_rng(5).dirichlet(np.ones(4), (3, 600)).astype("f4")
+    state = ConsensusState(p)
+    before = state.utility()
+
+    def none_left(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for name, call in (("ascontiguousarray", lambda: state.drop([0])), ("zeros", lambda: state.grow(p))):
+        with monkeypatch.context() as patch:
+            patch.setattr(np, name, none_left)
+            with pytest.raises(MemoryError):
+                call()
+        np.testing.assert_array_equal(state.utility(), before)
+        np.testing.assert_array_equal(state.query(9).index, ConsensusState(p).query(9).index)
 
 
 def test_what_cannot_be_is_refused_and_the_state_is_as_before() -> None:

@@ -48,9 +48,12 @@ class _ManyReadersOneWriter:
     def writing(self) -> Iterator[None]:
         with self._change:
             self._waiting += 1
-            self._change.wait_for(lambda: not self._writing and self._readers == 0)
-            self._waiting -= 1
-            self._writing = True
+            try:
+                self._change.wait_for(lambda: not self._writing and self._readers == 0)
+                self._writing = True
+            finally:  # interrupted, it waits no longer: nobody may wait for it
+                self._waiting -= 1
+                self._change.notify_all()
         try:
             yield
         finally:
@@ -157,7 +160,10 @@ class ConsensusState:
         member = check_count(member, "member", minimum=0)
         if member >= self.n_members:
             raise ParameterError(f"member={member}: this committee has members 0..{self.n_members - 1}")
-        rows = np.require(as_float(proba, "proba"), dtype=self._held.dtype, requirements=["C", "A"]).view()
+        array = np.asarray(proba)
+        if array.dtype.kind not in "biuf":
+            array = as_float(array, "proba")
+        rows = np.require(array, dtype=self._held.dtype, requirements=["C", "A"]).view()
         rows.flags.writeable = False
         workers = resolve_threads(n_threads)
         with self._lock.writing():
@@ -257,11 +263,12 @@ class ConsensusState:
             stay = np.ones(self._n, bool)
             stay[as_exclude(tracks, self._n)] = False
             total, odd, _, held = self._arrays()
-            self._total, self._odd = total[stay], odd[stay]
-            self._held = np.ascontiguousarray(held[:, stay])
-            self._n = len(self._odd)
-            self._ceiling = np.empty((-(-self._n // _SHARED), 2), np.float32)
-            self._ceilings(self._total, self._odd, self._ceiling, 0, self._n)
+            total, odd, held = total[stay], odd[stay], np.ascontiguousarray(held[:, stay])
+            n = len(odd)
+            ceiling = np.empty((-(-n // _SHARED), 2), np.float32)
+            self._ceilings(total, odd, ceiling, 0, n)
+            # all at once: where memory ran out above, the state is as before
+            self._total, self._odd, self._held, self._ceiling, self._n = total, odd, held, ceiling, n
 
     def _append(self, rows: NDArray[Any], *, slack: int) -> None:
         n = self._n + rows.shape[1]
@@ -278,7 +285,9 @@ class ConsensusState:
         total, odd, held = self._total[new], self._odd[new], self._held[:, new]
         total[:], odd[:] = 0, 0
         part = np.empty((-(-rows.shape[1] // _SHARED), 2), np.float32)  # written below, when all members are in
-        for member, row in enumerate(np.asarray(rows, held.dtype)):
+        for member, given in enumerate(rows):
+            row = np.asarray(given, held.dtype).view()  # of another type: converted a member at a time, not all at once
+            row.flags.writeable = False
             factor = float(self._factor[member])
             self._replace(total, odd, part, held, member, row, True, factor, 0, rows.shape[1])
         self._ceilings(self._total[:n], self._odd[:n], self._ceiling[blocks], self._n, n)
