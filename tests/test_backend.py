@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 import warnings
@@ -35,6 +36,21 @@ def test_every_kernel_has_a_reference_of_the_same_arguments(name: str) -> None:
         assert list(inspect.signature(getattr(numba, "py_func", numba)).parameters) == list(reference.parameters)
 
 
+def test_compiled_twins_take_the_same_arguments_in_the_same_order() -> None:
+    if _backend._native() is None:
+        pytest.skip("dissensus was installed without its compiled module")
+    for name in sorted(_backend.ROOMS):
+        if "native" not in _backend.available(name):
+            continue
+        expected = list(inspect.signature(_backend.resolve(name, "reference")).parameters)
+        overloads = [text for text, *_ in _backend.resolve(name, "native").__nb_signature__]
+        assert overloads
+        for text in overloads:
+            # "def name(a: ndarray[dtype=float32, shape=(*, *)], start: int, ...) -> None"
+            inside = re.sub(r"\[[^\[\]]*\]", "", text)
+            assert re.findall(r"(\w+):", inside[inside.index("(") :]) == expected, name
+
+
 @pytest.mark.parametrize("name", sorted(_backend.ROOMS))
 def test_auto_takes_the_first_that_there_is(name: str) -> None:
     first = _backend.available(name)[0]
@@ -65,19 +81,56 @@ def test_without_the_compiled_module_numba_works_and_it_is_said_once() -> None:
     assert seen["kernels"]["top_k"] == "numba"
 
 
-def test_a_masked_instruction_set_is_the_one_in_use() -> None:
-    code = "import dissensus; print(dissensus.capabilities()['instruction_set'])"
+ISAS = ("baseline", "avx2", "avx512")
+
+
+@pytest.mark.parametrize("mask", [*ISAS, "nonsense"])
+def test_a_masked_instruction_set_is_the_one_in_use(mask: str) -> None:
     if _backend._native() is None:
         pytest.skip("dissensus was installed without its compiled module")
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"DISSENSUS_CAPS": "baseline"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
+    code = (
+        "import os, dissensus\n"
+        "seen = dissensus.capabilities(); print(seen['instruction_set'])\n"
+        "assert seen['mask'] == os.environ.get('DISSENSUS_CAPS')\n"
+        "p = [[[0.5, 0.5], [1, 0]]]\n"
+        "assert dissensus.query_top(p, 1).index.tolist() == [0]\n"
     )
-    assert done.stdout.strip() == "baseline"
+    ran = {}
+    for given in (None, mask):
+        env = {} if given is None else {"DISSENSUS_CAPS": given}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        ran[given] = done.stdout.strip()
+    best = ran[None]
+    # a mask lowers: it never asks for what the machine has not, and one that is not known does nothing
+    possible = ISAS.index(best) if best in ISAS else -1
+    lowers = mask in ISAS and possible >= 0
+    assert ran[mask] == (ISAS[min(ISAS.index(mask), possible)] if lowers or mask == "baseline" else best)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_what_is_in_use_can_be_printed(n: int) -> None:
+    code = f"import dissensus, scipy.linalg; dissensus.set_threads({n}); print(dissensus.capabilities())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    lines = dict(line.strip().split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    seen = dissensus.capabilities()
+    assert f"dissensus {dissensus.__version__}" in done.stdout
+    assert lines["threads"] == str(n)
+    pools = [value for name, value in lines.items() if any(name.startswith(pool["library"]) for pool in seen["pools"])]
+    assert set(pools) <= {str(n), "1"}
+    assert lines["compiled module"].startswith(f"yes, {seen['instruction_set']}" if seen["native"] else "no")
+    printed = [
+        name for backend in _backend.BACKENDS for name in lines.get(f"{backend} kernels", "").split(", ") if name
+    ]
+    assert sorted(printed) == sorted(_backend.ROOMS)
+
+
+@pytest.mark.usefixtures("without_native")
+def test_what_is_in_use_can_be_printed_without_the_compiled_module() -> None:
+    text = str(dissensus.capabilities())
+    assert "compiled module: no\n" in text
+    assert "native kernels" not in text
+    assert "consensus_entropy" in text.partition("numba kernels: ")[2]
 
 
 def test_every_example_is_of_a_kernel_and_runs_on_every_backend() -> None:

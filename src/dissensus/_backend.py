@@ -7,6 +7,7 @@ one signature and one result.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -130,27 +131,60 @@ def resolve(name: str, backend: str = "auto") -> Callable[..., Any]:
     raise BackendUnavailableError(f"kernel {name!r} has no implementation")  # pragma: no cover
 
 
-def capabilities() -> dict[str, Any]:
-    """What is in use on this machine.
+class Capabilities(dict[str, Any]):
+    """What :func:`capabilities` found: a dictionary that prints as a few lines."""
+
+    def __str__(self) -> str:
+        mask = f", DISSENSUS_CAPS={self['mask']}" if self["mask"] else ""
+        lines = [
+            f"dissensus {self['version']}",
+            f"compiled module: {'yes, ' + self['instruction_set'] + mask if self['native'] else 'no'}",
+            f"numba: {self['numba'] or 'its functions run uncompiled (NUMBA_DISABLE_JIT)'}",
+            f"threads: {self['threads']}",
+        ]
+        lines += [
+            f"  {pool['library']} {pool['version'] or ''}".rstrip() + f": {pool['threads']}" for pool in self["pools"]
+        ]
+        for backend in BACKENDS:
+            names = [name for name, chosen in self["kernels"].items() if chosen == backend]
+            if names:
+                lines.append(f"{backend} kernels: {', '.join(names)}")
+        return "\n".join(lines)
+
+
+def capabilities() -> Capabilities:
+    """What is in use on this machine, now.
 
     Returns
     -------
     dict
-        ``version``; ``native``: whether the compiled module is there; ``instruction_set`` it uses ("avx512", "avx2", "neon",
-        "baseline"; the environment variable ``DISSENSUS_CAPS`` lowers it), None without it; ``threads``: the budget of
-        :func:`dissensus.set_threads`; ``kernels``: the backend each kernel takes by default.
+        Prints as a few lines, and holds ``version``; ``native``: whether the compiled module is there; ``instruction_set`` it
+        uses ("avx512", "avx2", "neon", "baseline"; None without it); ``mask``: the environment variable ``DISSENSUS_CAPS``
+        ("baseline" or "avx2"), which lowers it when the module is loaded; ``numba``: its version, None where its JIT is
+        off; ``threads``: the budget of :func:`dissensus.set_threads`; ``pools``: library, version and threads of every
+        BLAS and OpenMP that is loaded; ``kernels``: the backend each kernel takes by default.
+
+    Examples
+    --------
+    >>> sorted(capabilities())
+    ['instruction_set', 'kernels', 'mask', 'native', 'numba', 'pools', 'threads', 'version']
     """
     import dissensus
-    from dissensus._threads import thread_budget
+    from dissensus._threads import loaded_pools, thread_budget
 
     native = _native()
-    return {
-        "version": dissensus.__version__,
-        "native": native is not None,
-        "instruction_set": native.instruction_set() if native is not None else None,
-        "threads": thread_budget(),
-        "kernels": {name: _default(name) for name in sorted(ROOMS)},
-    }
+    kernels = {name: _default(name) for name in sorted(ROOMS)}
+    numba = import_module("numba")
+    return Capabilities(
+        version=dissensus.__version__,
+        native=native is not None,
+        instruction_set=native.instruction_set() if native is not None else None,
+        mask=os.environ.get("DISSENSUS_CAPS"),
+        numba=None if numba.config.DISABLE_JIT else numba.__version__,
+        threads=thread_budget(),
+        pools=loaded_pools(),
+        kernels=kernels,
+    )
 
 
 def _default(name: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dissensus.errors import ParameterError
 
-__all__ = ["resolve_threads", "run_blocks", "set_threads", "thread_budget"]
+__all__ = ["loaded_pools", "resolve_threads", "run_blocks", "set_threads", "thread_budget"]
 
 #: Read by libraries when they are loaded.
 _ENVIRONMENT = (
@@ -63,6 +63,16 @@ def set_threads(n: int) -> None:
 def thread_budget() -> int:
     """Threads that a call may use when it is not told a number."""
     return _budget
+
+
+def loaded_pools() -> list[dict[str, Any]]:
+    """Library, version and number of threads of every BLAS and OpenMP that this process has loaded."""
+    from threadpoolctl import threadpool_info
+
+    return [
+        {"library": pool["prefix"], "version": pool["version"], "threads": pool["num_threads"]}
+        for pool in threadpool_info()
+    ]
 
 
 def resolve_threads(n_threads: int | None) -> int:
