@@ -1,5 +1,5 @@
 # The two commands:   make demo   make test
-# The daily ones:     make lint types native-test bench evaluate clean
+# The daily ones:     make lint types native-test native-test-arm bench evaluate clean
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -8,10 +8,10 @@ JOBS   ?= 2
 # What the installed package is built from; a change here installs again.
 SOURCES := pyproject.toml native/CMakeLists.txt $(wildcard native/src/*.cpp native/bindings/*.cpp native/include/dissensus/*.hpp)
 
-.PHONY: help demo test test-slow test-nojit lint format types native-test bench evaluate clean
+.PHONY: help demo test test-slow test-nojit lint format types native-test native-test-arm bench evaluate clean
 
 help: ## Say what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -58,6 +58,20 @@ native-test: ## The C++ tests under the address and undefined-behaviour sanitize
 	cmake -S native -B build/native-test -DDISSENSUS_BUILD_TESTS=ON -DCMAKE_BUILD_TYPE=Debug
 	cmake --build build/native-test --parallel $(JOBS)
 	ctest --test-dir build/native-test --output-on-failure
+
+# Static, so that the emulator needs none of ARM's libraries.
+ARM_CXX      ?= aarch64-linux-gnu-g++
+ARM_EMULATOR ?= $(firstword $(shell command -v qemu-aarch64-static qemu-aarch64))
+native-test-arm: ## The C++ tests as ARM runs them, optimised, under an emulator (minutes)
+	@command -v $(ARM_CXX) >/dev/null || missing="the cross compiler $(ARM_CXX)"; \
+	  [ -n "$(ARM_EMULATOR)" ] || missing="$${missing:+$$missing and }the emulator qemu-aarch64"; \
+	  [ -z "$$missing" ] || { echo "native-test-arm needs $$missing:"; \
+	    echo "  apt-get install g++-aarch64-linux-gnu qemu-user-static"; exit 1; }
+	cmake -S native -B build/native-test-arm -DDISSENSUS_BUILD_TESTS=ON -DDISSENSUS_SANITIZE=OFF -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=$(ARM_CXX) \
+	  -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=$(ARM_EMULATOR)
+	cmake --build build/native-test-arm --parallel $(JOBS)
+	ctest --test-dir build/native-test-arm --parallel $(JOBS) --output-on-failure
 
 bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the table of README.md
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-max-time=0.4 --benchmark-min-rounds=3 --benchmark-json=build/benchmarks.json -s -q -W default

@@ -6,6 +6,10 @@
 #include "dissensus/machine.hpp"
 #include "dissensus/mel_lanes.hpp"
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 namespace dissensus {
 namespace {
 
@@ -28,7 +32,13 @@ struct Lanes {
     }
     static DISSENSUS_INLINE void store(float* p, V v) noexcept { std::memcpy(p, &v, sizeof v); }
     static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept { std::memcpy(p + 4 * at, &v, sizeof v); }
-    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return a * b + c; }
+    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept {
+#if defined(__aarch64__)
+        return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+        return a * b + c;
+#endif
+    }
     static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return (x - before) + before * 0.125f; }
     static DISSENSUS_INLINE V root(V a) noexcept {
         for (int i = 0; i < width; ++i) a[i] = std::sqrt(a[i]);
@@ -54,7 +64,13 @@ struct WideLanes {
     static DISSENSUS_INLINE V load(const float* p) noexcept { return V{p[0], p[1]}; }
     static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return (x - before) + before * 0.125; }
     static DISSENSUS_INLINE V load(const double* p) noexcept { return V{p[0], p[1]}; }
-    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return a * b + c; }
+    static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept {
+#if defined(__aarch64__)
+        return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+        return a * b + c;
+#endif
+    }
     static DISSENSUS_INLINE V shift_in(V v, double last) noexcept { return V{v[1], last}; }
     static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept {
         p[4 * at] = static_cast<float>(v[0]);
