@@ -15,16 +15,17 @@ import pytest
 
 import dissensus
 from dissensus import _threads
-from dissensus._threads import resolve_threads, run_blocks, thread_budget
+from dissensus._threads import resolve_helpers, resolve_threads, run_blocks, thread_budget
 from dissensus.errors import ParameterError
 
 
 @pytest.fixture
 def budget_restored() -> Iterator[None]:
     names = {name: os.environ.get(name) for name in _threads._ENVIRONMENT}
-    before = thread_budget()
+    before, said = thread_budget(), _threads._said
     yield
     dissensus.set_threads(before)
+    _threads._said = said
     for name, value in names.items():
         if value is None:
             os.environ.pop(name, None)
@@ -140,6 +141,17 @@ def test_a_call_without_a_number_takes_the_budget() -> None:
     dissensus.set_threads(3)
     assert resolve_threads(None) == resolve_threads(-1) == 3
     assert resolve_threads(2) == 2
+
+
+@pytest.mark.usefixtures("budget_restored")
+def test_a_thread_that_only_prepares_is_there_until_somebody_says_one() -> None:
+    _threads._said = False
+    assert resolve_helpers(None) == 2
+    for n in (1, 2, 3):
+        dissensus.set_threads(n)
+        assert resolve_helpers(None) == n
+    dissensus.set_threads(1)
+    assert resolve_helpers(2) == 2
 
 
 @pytest.mark.parametrize("n", [0, -2, 1.0, "2", True, None])

@@ -14,7 +14,7 @@ from typing import Any
 
 from dissensus.errors import ParameterError
 
-__all__ = ["loaded_pools", "resolve_threads", "run_blocks", "set_threads", "thread_budget"]
+__all__ = ["loaded_pools", "resolve_helpers", "resolve_threads", "run_blocks", "set_threads", "thread_budget"]
 
 #: Read by libraries when they are loaded.
 _ENVIRONMENT = (
@@ -27,6 +27,7 @@ _ENVIRONMENT = (
 
 _lock = threading.Lock()
 _budget = 1
+_said = False  # whether set_threads was ever called
 _limits: Any = None
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
@@ -35,26 +36,27 @@ _pool_size = 0
 def set_threads(n: int) -> None:
     """Give everything that runs in this process ``n`` threads.
 
-    Our own pool, BLAS and OpenMP, XGBoost and onnxruntime. Libraries that are loaded later, and child processes, are told
-    by the environment (``OMP_NUM_THREADS`` and its kin). Numba's own number is left alone: no kernel uses it.
+    Our own pool, BLAS and OpenMP, XGBoost and onnxruntime, and the thread that decodes ahead of a network. Libraries that are
+    loaded later, and child processes, are told by the environment (``OMP_NUM_THREADS`` and its kin). Numba's own number is
+    left alone: no kernel uses it.
 
     Parameters
     ----------
     n : int
-        At least 1. With 1 no public call starts a thread.
+        At least 1. With 1 no public call starts a thread, unless it is told to by its own ``n_threads``.
 
     Raises
     ------
     ParameterError
         ``n`` is not a positive integer.
     """
-    global _budget, _limits
+    global _budget, _limits, _said
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ParameterError(f"n={n!r}: the number of threads must be an integer of at least 1")
     from threadpoolctl import threadpool_limits
 
     with _lock:
-        _budget = n
+        _budget, _said = n, True
         for name in _ENVIRONMENT:
             os.environ[name] = str(n)
         _limits = threadpool_limits(limits=n)
@@ -82,6 +84,16 @@ def resolve_threads(n_threads: int | None) -> int:
     if not isinstance(n_threads, int) or isinstance(n_threads, bool) or n_threads < 1:
         raise ParameterError(f"n_threads={n_threads!r}; give a positive integer, or None for the budget of set_threads")
     return n_threads
+
+
+def resolve_helpers(n_threads: int | None) -> int:
+    """As :func:`resolve_threads`, for calls whose second thread only prepares what the first works on.
+
+    Such a thread is mostly idle, so that None gives two threads, unless :func:`set_threads` said one.
+    """
+    if n_threads is None and not _said:
+        return 2
+    return resolve_threads(n_threads)
 
 
 def _shared_pool(size: int) -> ThreadPoolExecutor:

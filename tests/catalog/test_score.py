@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import dissensus
-from dissensus import Committee, Pool, Session
+from dissensus import Committee, Pool, Session, _threads
 from dissensus._chunks import CHUNK_SAMPLES, all_chunks
 from dissensus.catalog import embed_clips, embed_files, score_files
 from dissensus.catalog.pipeline import AHEAD, _chunks
@@ -95,6 +96,20 @@ def test_files_are_scored_as_the_clips_in_memory(model: CnnModel, music: Path, b
         np.testing.assert_allclose(scored.proba.sum(axis=1), 1.0, atol=1e-5)
     assert done[0].audio_s == 20_000 / 16_000  # though it was repeated to fill a chunk
     assert done[1].audio_s == pytest.approx(3 * CHUNK_SAMPLES / 16_000)
+
+
+@pytest.mark.parametrize(("said", "budget", "n_threads", "ahead"), [
+    (False, 1, None, True), (True, 1, None, False), (True, 2, None, True), (True, 1, 2, True), (False, 1, 1, False),
+])  # fmt: skip
+def test_a_thread_of_its_own_decodes_unless_one_is_all_there_may_be(
+    model: CnnModel, music: Path, monkeypatch: pytest.MonkeyPatch, said: bool, budget: int, n_threads: Any, ahead: bool
+) -> None:
+    monkeypatch.setattr(_threads, "_said", said)
+    monkeypatch.setattr(_threads, "_budget", budget)
+    stream = score_files(itertools.repeat(music / "a.wav"), model, batch_size=1, n_threads=n_threads)
+    next(stream)
+    assert any(thread.name == "dissensus-decode" for thread in threading.enumerate()) == ahead
+    stream.close()
 
 
 def test_a_bad_file_has_an_error_and_the_others_their_probabilities(

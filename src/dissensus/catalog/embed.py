@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
-from dissensus._threads import resolve_threads
+from dissensus._threads import resolve_helpers, resolve_threads
 from dissensus.catalog.pipeline import Heard, hear
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import ParameterError
@@ -119,7 +119,7 @@ def embed_files(
     pool: str | os.PathLike[str],
     *,
     batch_size: int = 8,
-    n_threads: int | None = 2,
+    n_threads: int | None = None,
     truncated: Literal["error", "keep"] = "error",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExtractReport:
@@ -139,8 +139,9 @@ def embed_files(
     batch_size : int
         Chunks that go through the network at a time: few keep the wait for the first of them short and cost nothing on a CPU;
         give 64 or more for a GPU.
-    n_threads : int or None
-        With 2 or more, files are decoded while the network runs. The network's own threads are those of ``set_threads``.
+    n_threads : int, optional
+        With 2 or more, files are decoded while the network runs, by a thread of its own. Default: so, unless ``set_threads``
+        was called with 1. The network's own threads are those of ``set_threads``.
     truncated : {"error", "keep"}
         A file that ends early is a bad file, or is used as far as it goes.
     on_progress : callable, optional
@@ -178,7 +179,7 @@ def embed_files(
             model,
             ((excerpt.track_id, excerpt) for excerpt in left),
             batch_size=batch_size,
-            n_threads=resolve_threads(n_threads),
+            n_threads=resolve_helpers(n_threads),
             truncated=truncated,
         )
         outcomes = ((by_id[clip.track_id], _outcome(clip)) for clip in heard)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus._threads import resolve_threads
+from dissensus._threads import resolve_helpers
 from dissensus.catalog.embed import embedding_fingerprint, track_mean
 from dissensus.catalog.pipeline import hear
 from dissensus.committee import Committee
@@ -49,13 +49,13 @@ def score_files(
     *,
     committee: Committee | None = None,
     batch_size: int = 8,
-    n_threads: int | None = 2,
+    n_threads: int | None = None,
     truncated: Literal["error", "keep"] = "error",
 ) -> Iterator[Scored]:
     """Score audio files with the members of a CNN, or with heads on its embeddings.
 
-    A thread of its own decodes, resamples and takes log-mels while the network works on earlier chunks, and clips share
-    batches: the files cost little more than the network alone. Memory does not grow with the files.
+    A thread of its own (see ``n_threads``) decodes, resamples and takes log-mels while the network works on earlier chunks, and
+    clips share batches: the files cost little more than the network alone. Memory does not grow with the files.
 
     Parameters
     ----------
@@ -68,8 +68,9 @@ def score_files(
     batch_size : int
         Chunks that go through the network at a time: few keep the wait for the first of them short and cost nothing on a CPU;
         give 64 or more for a GPU.
-    n_threads : int or None
-        With 2 or more, files are decoded while the network runs. The network's own threads are those of ``set_threads``.
+    n_threads : int, optional
+        With 2 or more, files are decoded while the network runs, by a thread of its own. Default: so, unless ``set_threads``
+        was called with 1. The network's own threads are those of ``set_threads``.
     truncated : {"error", "keep"}
         A file that ends early is a bad file, or is used as far as it goes.
 
@@ -89,7 +90,7 @@ def score_files(
         committee.check_features(model.embedding_size, fingerprint=embedding_fingerprint(model))
     clips = ((file.track_id if isinstance(file, Excerpt) else os.fspath(file), file) for file in files)
     return _scored(
-        hear(model, clips, batch_size=batch_size, n_threads=resolve_threads(n_threads), truncated=truncated), committee
+        hear(model, clips, batch_size=batch_size, n_threads=resolve_helpers(n_threads), truncated=truncated), committee
     )
 
 
