@@ -9,6 +9,8 @@ namespace dissensus {
 constexpr std::int64_t kBlockFloats = 4096;
 /// Most tracks in one block of votes; a multiple of 64, as every block but the last is.
 constexpr std::int64_t kBlockVotes = 1024;
+/// Most classes and members whose votes some instruction sets count and look up in registers.
+constexpr std::int64_t kFewClasses = 8, kFewVoters = 31;
 /// Of the table of votes, in nats: entropies of up to 255 classes fit 31 bits.
 constexpr double kVoteUnit = 1.0 / (1 << 28);
 
@@ -62,8 +64,9 @@ struct Blocks {
     /// Sums of the table over the classes' counts, in nats.
     void (*vote_sums)(const std::uint16_t* counts, std::int64_t n_members, std::int64_t n_classes, std::int64_t n,
                       std::int64_t stride, const std::int32_t* table, float* out) noexcept;
-    /// Utilities of votes in sixty-four tracks at a time, for up to 4 classes and 31 members; returns how many tracks were
-    /// done: it stops before a group with a vote out of range and before the last n % 64. Null where there is none.
+    /// Utilities of votes, for up to kFewClasses and kFewVoters; returns how many tracks were done: it stops before some
+    /// tracks (at most 64) of which one has a vote out of range, and before too few to fill its vectors. Null where there
+    /// is none.
     std::int64_t (*few_votes)(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
                               std::int64_t n_classes, std::int64_t n, const std::int32_t* table, float* out) noexcept;
     /// total += share(rows) - share(held), held = rows; whether a number of `rows` is outside [0, 1.5] (its share is 0).

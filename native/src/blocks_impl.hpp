@@ -3,6 +3,7 @@
 // so that the linker cannot hand one file's wide code to another.
 #include "blocks.hpp"
 #include "dissensus/log.hpp"
+#include "few_votes_impl.hpp"
 #include "scan_impl.hpp"
 #include "totals_impl.hpp"
 #include "votes_impl.hpp"

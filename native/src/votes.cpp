@@ -58,7 +58,7 @@ std::int64_t block(const Blocks& b, const Votes& votes, std::int64_t start, std:
 // The same of any number of tracks: the fast way as far as it goes, then a group the other way, and on.
 std::int64_t entropies(const Blocks& b, const Votes& votes, std::int64_t start, std::int64_t stop, Counted& work,
                        float* out) noexcept {
-    const bool few = votes.n_classes <= 4 && votes.n_members < 32 && b.few_votes != nullptr;
+    const bool few = votes.n_classes <= kFewClasses && votes.n_members <= kFewVoters && b.few_votes != nullptr;
     const std::int64_t step = few ? 64 : block_tracks(votes.n_classes);
     std::int64_t bad = 0;
     for (std::int64_t low = start; low < stop;) {
@@ -78,10 +78,26 @@ std::int64_t entropies(const Blocks& b, const Votes& votes, std::int64_t start, 
 class Scorer {
 public:
     double score(const Votes& votes, std::int64_t track) noexcept {
-        std::uint16_t counts[kMaxVoteClasses] = {}, sorted[kMaxVoteClasses];
+        std::uint16_t counts[kMaxVoteClasses] = {};
         for (std::int64_t m = 0; m < votes.n_members; ++m) ++counts[votes.data[m * votes.member_stride + track]];
+        return score_counts(counts, votes.n_members, votes.n_classes);
+    }
+
+    // The most there is: votes spread as evenly as can be. Any other counts come to less by at least 1 / n_members^2, far
+    // more than rounding.
+    double most(std::int64_t n_members, std::int64_t n_classes) noexcept {
+        std::uint16_t counts[kMaxVoteClasses];
+        for (std::int64_t c = 0; c < n_classes; ++c) {
+            counts[c] = static_cast<std::uint16_t>(n_members / n_classes + (c < n_members % n_classes));
+        }
+        return score_counts(counts, n_members, n_classes);
+    }
+
+private:
+    double score_counts(const std::uint16_t* counts, std::int64_t n_members, std::int64_t n_classes) noexcept {
+        std::uint16_t sorted[kMaxVoteClasses];
         std::int64_t size = 0;
-        for (std::int64_t c = 0; c < votes.n_classes; ++c) {
+        for (std::int64_t c = 0; c < n_classes; ++c) {
             if (counts[c] == 0) continue;
             std::int64_t at = size++;
             for (; at > 0 && sorted[at - 1] > counts[c]; --at) sorted[at] = sorted[at - 1];
@@ -93,13 +109,12 @@ public:
         score_ = 0.0;
         size_ = size;
         for (std::int64_t c = 0; c < size; ++c) {
-            const double share = double(sorted_[c] = sorted[c]) / double(votes.n_members);
+            const double share = double(sorted_[c] = sorted[c]) / double(n_members);
             score_ += -share * std::log(share);
         }
         return score_;
     }
 
-private:
     std::uint16_t sorted_[kMaxVoteClasses] = {};
     std::int64_t size_ = 0;
     double score_ = 0.0;
@@ -121,12 +136,13 @@ std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start,
     float out[kBlockVotes];
     Best best(index, score_out, k);
     Scorer scorer;
+    const double most = scorer.most(votes.n_members, votes.n_classes);
     constexpr double near = 1e-6;
     const std::int64_t step = block_tracks(votes.n_classes);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t n = stop - low < step ? stop - low : step;
         if (entropies(b, votes, low, low + n, work, out) > 0) return -1;
-        if (k <= 0) continue;
+        if (k <= 0 || (best.full() && best.worst() >= most)) continue;  // of equals, the first is taken
         if (best.full() && !b.any_above_f32(out, n, static_cast<float>(best.worst() - 2.0 * near))) continue;
         for (std::int64_t i = 0; i < n; ++i) {
             if (best.full() && !(out[i] >= best.worst() - near)) continue;

@@ -161,10 +161,21 @@ void test_votes(std::int64_t m, std::int64_t n, std::int64_t c) {
     CHECK(found == (n < 4 ? n : 4));
     CHECK(index.intact() && score.intact());
     if (n > 0) {
-        votes[std::size_t(m * n - 1)] = 255;
-        CHECK(vote_entropy(from, 0, n, out.data()) == 1);
-        CHECK(std::isnan(out[n - 1]));
-        CHECK(vote_top(from, Excluded{}, 0, n, 4, index.data(), score.data()) == -1);
+        for (const std::int64_t bad : {c, c + 1, std::int64_t(16), std::int64_t(64), std::int64_t(255)}) {
+            if (bad < c || bad > 255) continue;
+            for (const std::int64_t i : {n - 1, n / 2}) {
+                std::uint8_t& vote = votes[std::size_t((m - 1 - i % m) * n + i)];
+                const std::uint8_t good = vote;
+                vote = static_cast<std::uint8_t>(bad);
+                Guarded<float> spoiled(n);
+                CHECK(vote_entropy(from, 0, n, spoiled.data()) == 1);
+                CHECK(spoiled.intact());
+                CHECK(std::isnan(spoiled[i]));
+                for (std::int64_t j = 0; j < n; ++j) CHECK(j == i || spoiled[j] == out[j]);
+                CHECK(vote_top(from, Excluded{}, 0, n, 4, index.data(), score.data()) == -1);
+                vote = good;
+            }
+        }
     }
 }
 
@@ -255,6 +266,9 @@ int main() {
         test_utilities(3, 2500, 4);
         test_utilities(64, 90, 64);
         test_votes(20, 2500, 4);
+        for (std::int64_t c = 1; c <= 9; ++c) {
+            for (const std::int64_t m : {1, 2, 14, 15, 16, 31, 32}) test_votes(m, 150, c);
+        }
         test_votes(300, 1100, 255);
         test_state(20, 2500, 4);
         test_top_k(2500);
