@@ -1,12 +1,10 @@
 // Included once by every file that is compiled for an instruction set. Vectors are the compiler's own, as wide as that set's
 // registers; everything has internal linkage, so that the linker cannot hand one file's wide code to another.
 #include "members_lanes.hpp"
-#include "scores_impl.hpp"
 
 namespace dissensus {
 namespace {
 
-namespace by_rows {
 // ---- scores --------------------------------------------------------------------------------------------------------
 
 // kRows models by kLanes windows over some features; the sums wait in registers.
@@ -85,8 +83,14 @@ DISSENSUS_INLINE void one_panel(const float* panel, std::int64_t n_features, con
     }
 }
 
-}  // namespace by_rows
-using by_rows::one_panel;
+void scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
+            const std::int64_t* column, float* out, std::int64_t out_rows) noexcept {
+    for (std::int64_t p = 0; p < n_panels; ++p) {
+        one_panel(
+            panels + p * n_features * kLanes, n_features, weights,
+            [=](std::int64_t k) { return (column == nullptr ? k : column[k]) * kLanes; }, out + p * out_rows * kLanes);
+    }
+}
 
 // ---- votes ---------------------------------------------------------------------------------------------------------
 
@@ -184,36 +188,28 @@ DISSENSUS_INLINE double sum_of(const float* p, std::int64_t n) noexcept {
     return total;
 }
 
-void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch, const Soon& soon) noexcept {
+void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) noexcept {
     const std::int64_t n_panels = (tile.windows + kLanes - 1) / kLanes, n_sigmoid = v.n_members - v.n_softmax;
     const std::int64_t n_moved = n_sigmoid * v.n_classes;
     float* proba = scratch;                          // (n_classes, kTile)
     float* moved = scratch + v.n_classes * kTile;    // (n_panels, n_moved, kLanes)
     const bool moves = held.n_small > 0;
-    const Weights weights{held.move, nullptr, n_moved};
-    const std::int64_t lines = (soon.bytes + 63) / 64, turns = v.n_members * n_panels;
-    const char* ahead = static_cast<const char*>(soon.at);
     if (moves) {
-        Fetch nothing({held.small + tile.panel * held.n_small * kLanes, 0}, 1);
+        const Weights weights{held.move, nullptr, n_moved};
         for (std::int64_t p = 0; p < n_panels; ++p) {
-            scores_of_panel(held.small + (tile.panel + p) * held.n_small * kLanes, held.n_small, weights,
-                            [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes, nothing);
+            one_panel(held.small + (tile.panel + p) * held.n_small * kLanes, held.n_small, weights,
+                      [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes);
         }
     }
     const auto to_proba = v.n_classes == 4 ? panel_to_proba<4> : panel_to_proba<0>;
-    for (std::int64_t m = 0, turn = 0; m < v.n_members; ++m) {
+    for (std::int64_t m = 0; m < v.n_members; ++m) {
         const bool softmax = m < v.n_softmax;
         const std::int64_t given = softmax ? held.bent_classes : v.n_classes, row = (m - v.n_softmax) * v.n_classes;
-        for (std::int64_t p = 0; p < n_panels; ++p, ++turn) {
+        for (std::int64_t p = 0; p < n_panels; ++p) {
             const float* score = softmax ? held.bent + ((tile.panel + p) * held.bent_rows + m * given) * kLanes
                                          : held.straight + ((tile.panel + p) * held.straight_rows + row) * kLanes;
-            if (held.follows) {
-                const float* next = score + n_panels * (softmax ? held.bent_rows : held.straight_rows) * kLanes;
-                for (std::int64_t line = 0; line < given * kLanes; line += 16) __builtin_prefetch(next + line, 0, 2);
-            }
-            for (std::int64_t i = lines * turn / turns; i < lines * (turn + 1) / turns; ++i) {
-                __builtin_prefetch(ahead + i * 64, 0, 2);
-            }
+            const float* next = score + n_panels * (softmax ? held.bent_rows : held.straight_rows) * kLanes;
+            for (std::int64_t line = 0; line < given * kLanes; line += 16) __builtin_prefetch(next + line, 0, 2);
             to_proba(softmax, score, given, moves && !softmax ? moved + (p * n_moved + row) * kLanes : nullptr, v.n_classes,
                      v.offset + m * v.n_classes, proba + p * kLanes);
         }
