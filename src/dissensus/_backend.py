@@ -37,6 +37,8 @@ ROOMS: dict[str, str] = {
     "top_k": "topk",
     "vote_entropy": "votes",
     "vote_top": "votes",
+    "weighted_vote_entropy": "votes",
+    "weighted_vote_top": "votes",
     "bound_descent": "logistic",
     "lay_panels": "member_votes",
     "panel_scores": "member_votes",

@@ -64,6 +64,30 @@ def test_vote_entropy_from_its_definition(proba: np.ndarray, backend: str) -> No
         np.testing.assert_allclose(vote_entropy(votes.astype(dtype), n_classes=4, backend=backend), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weighted_votes_from_their_definition(proba: np.ndarray, backend: str) -> None:
+    votes, weight = proba.argmax(2), np.array([1.0, 0.0, 2.0, 0.5, 3.0, 1.0])
+    share = np.stack([((votes == c) * weight[:, None]).sum(0) for c in range(4)]) / weight.sum()
+    expected, options = stats.entropy(share, axis=0), {"n_classes": 4, "backend": backend}
+    got = vote_entropy(votes, member_weight=weight, **options)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=2e-6)
+    twice = np.concatenate([votes[[0, 2, 2, 4, 4, 4, 5]]])
+    np.testing.assert_allclose(
+        vote_entropy(twice, **options), vote_entropy(votes, member_weight=[1, 0, 2, 0, 3, 1], **options), atol=2e-6
+    )
+    np.testing.assert_allclose(
+        vote_entropy(votes, member_weight=np.full(6, 0.7), **options), vote_entropy(votes, **options), atol=2e-6
+    )
+    top = query_top(votes, 9, measure="vote_entropy", member_weight=weight, exclude=[0], **options)
+    reference = query_top(
+        votes, 9, measure="vote_entropy", member_weight=weight, exclude=[0], n_classes=4, backend="reference"
+    )
+    np.testing.assert_array_equal(top.index, reference.index)
+    np.testing.assert_array_equal(top.utility, reference.utility)
+    np.testing.assert_allclose(top.utility, np.sort(expected[1:])[::-1][:9], atol=1e-12)
+
+
 @pytest.mark.parametrize("function", MEASURES)
 def test_members_in_another_order_and_equal_weights_change_nothing_to_speak_of(
     proba: np.ndarray, function: Any
@@ -106,6 +130,19 @@ def test_votes_on_threads() -> None:
         again = query_top(votes, 20, measure="vote_entropy", n_classes=4, n_threads=n_threads)
         np.testing.assert_array_equal(again.index, top.index)
     np.testing.assert_array_equal(top.index, select_top(one, 20))
+
+
+def test_weighted_votes_on_threads() -> None:
+    rng = np.random.default_rng(2)
+    votes, weight = rng.integers(0, 4, (9, 200_001)).astype(np.uint8), rng.random(9)
+    options: dict[str, Any] = {"n_classes": 4, "member_weight": weight}
+    one = vote_entropy(votes, **options)
+    top = query_top(votes, 20, measure="vote_entropy", **options)
+    for n_threads in (2, 3):
+        np.testing.assert_array_equal(vote_entropy(votes, n_threads=n_threads, **options), one)
+        again = query_top(votes, 20, measure="vote_entropy", n_threads=n_threads, **options)
+        np.testing.assert_array_equal(again.index, top.index)
+        np.testing.assert_array_equal(again.utility, top.utility)
 
 
 def test_any_layout(proba: np.ndarray, tmp_path: Path) -> None:
@@ -209,6 +246,22 @@ def test_votes_that_cannot_be_are_refused_by_name(votes: np.ndarray, n_classes: 
         vote_entropy(votes, n_classes=n_classes)
     with pytest.raises(ParameterError, match=says):
         query_top(votes, 2, measure="vote_entropy", n_classes=n_classes)
+    weight = np.ones(max(1, len(votes)))
+    with pytest.raises(ParameterError, match=says):
+        vote_entropy(votes, n_classes=n_classes, member_weight=weight)
+    with pytest.raises(ParameterError, match=says):
+        query_top(votes, 2, measure="vote_entropy", n_classes=n_classes, member_weight=weight)
+
+
+@pytest.mark.parametrize(
+    ("weight", "says"), [([1.0], r"must be \(2,\)"), ([1.0, -1.0], "non-negative"), ([0, 0], "sum above")]
+)
+def test_weights_of_votes_that_cannot_be_are_refused_by_name(weight: Any, says: str) -> None:
+    votes = np.zeros((2, 5), np.uint8)
+    with pytest.raises(ParameterError, match=says):
+        vote_entropy(votes, n_classes=4, member_weight=weight)
+    with pytest.raises(ParameterError, match=says):
+        query_top(votes, 2, measure="vote_entropy", n_classes=4, member_weight=weight)
 
 
 def test_query_top_refuses_by_name(proba: np.ndarray) -> None:

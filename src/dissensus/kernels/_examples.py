@@ -132,4 +132,8 @@ EXAMPLES: dict[str, Callable[[], Iterator[Arguments]]] = {
     "top_k": _top_k,
     "vote_entropy": lambda: iter([(_votes(), 4, 0, 3, np.empty(3, np.float32))]),
     "vote_top": lambda: iter([(_votes(), 4, _nothing(), 0, 3, np.empty(1, np.int64), np.empty(1))]),
+    "weighted_vote_entropy": lambda: iter([(_votes(), np.ones(2), 4, 0, 3, np.empty(3, np.float32))]),
+    "weighted_vote_top": lambda: iter(
+        [(_votes(), np.ones(2), 4, _nothing(), 0, 3, np.empty(1, np.int64), np.empty(1))]
+    ),
 }

@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.kernels._jit import kernel
+from dissensus.kernels.entropy import slack
+from dissensus.kernels.fastlog import TINY, log_normal
 from dissensus.kernels.topk import excluded, finish, offer
 
-__all__ = ["vote_entropy", "vote_top"]
+__all__ = ["vote_entropy", "vote_top", "weighted_vote_entropy", "weighted_vote_top"]
 
 _BLOCK = 1024
 _UNIT = 2.0**-28  # of the table, in nats: entropies of up to 255 classes fit 31 bits
+_PER_UNIT = np.float32(2.0**28)
+_HALF = np.float32(0.5)
 
 
 @kernel(exact=True)
@@ -133,4 +137,134 @@ def vote_top(
         for i in range(n):
             if k > 0 and (held[0] < k or utility[i] >= score[0] - near) and not excluded(exclude, low + i):
                 offer(score, index, held, _score(counts, n_classes, n_members, i, sorted_), low + i)
+    return finish(score, index, held)  # type: ignore[no-any-return]
+
+
+@kernel(exact=True)
+def _weighted_block(
+    votes: NDArray[np.uint8],
+    n_classes: int,
+    share: NDArray[np.float32],
+    start: int,
+    n: int,
+    scratch: NDArray[np.float32],
+    sums: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> int:
+    """As ``_block``, with the share of each member's vote in float32; terms become whole numbers before they are added."""
+    wrong = 0
+    for m in range(votes.shape[0]):
+        for i in range(n):
+            wrong += votes[m, start + i] >= n_classes
+    for i in range(n):
+        sums[i] = 0
+    row = scratch[0]
+    for c in range(n_classes):
+        label = np.uint8(c)
+        for i in range(n):
+            row[i] = np.float32(0.0)
+        for m in range(votes.shape[0]):
+            vote, w = votes[m, start : start + n], share[m]
+            for i in range(n):
+                row[i] += w if vote[i] == label else np.float32(0.0)
+        for i in range(n):
+            p = row[i]
+            term = -p * log_normal(p if p > TINY else TINY)
+            sums[i] += np.int32(term * _PER_UNIT + _HALF) if term > np.float32(0.0) else np.int32(0)
+    for i in range(n):
+        out[i] = np.float32(sums[i] * _UNIT)
+    if wrong == 0:
+        return 0
+    bad = 0
+    for i in range(n):
+        for m in range(votes.shape[0]):
+            if votes[m, start + i] >= n_classes:
+                out[i] = np.nan
+                bad += 1
+                break
+    return bad
+
+
+@kernel(exact=True)
+def _shares(weight: NDArray[np.float64]) -> NDArray[np.float32]:
+    total = 0.0
+    for m in range(weight.size):
+        total += weight[m]
+    share = np.empty(weight.size, np.float32)
+    for m in range(weight.size):
+        share[m] = np.float32(weight[m] / total)
+    return share
+
+
+@kernel(exact=True)
+def weighted_vote_entropy(
+    votes: NDArray[np.uint8],
+    weight: NDArray[np.float64],
+    n_classes: int,
+    start: int,
+    stop: int,
+    out: NDArray[np.float32],
+) -> int:
+    """As ``vote_entropy``, where a member's vote counts as much as its weight."""
+    share = _shares(weight)
+    scratch = np.empty((1, _BLOCK), np.float32)
+    sums = np.empty(_BLOCK, np.int32)
+    bad = 0
+    for low in range(start, stop, _BLOCK):
+        n = min(_BLOCK, stop - low)
+        bad += _weighted_block(votes, n_classes, share, low, n, scratch, sums, out[low : low + n])
+    return bad
+
+
+@kernel(exact=True)
+def _weighted_score(
+    votes: NDArray[np.uint8], weight: NDArray[np.float64], n_classes: int, i: int, sorted_: NDArray[np.float64]
+) -> float:
+    """Float64, shares from small to large, as the reference does it."""
+    for c in range(n_classes):
+        sorted_[c] = 0.0
+    whole = 0.0
+    for m in range(weight.size):
+        sorted_[votes[m, i]] += weight[m]
+        whole += weight[m]
+    for c in range(1, n_classes):
+        value, at = sorted_[c], c
+        while at > 0 and sorted_[at - 1] > value:
+            sorted_[at] = sorted_[at - 1]
+            at -= 1
+        sorted_[at] = value
+    total = 0.0
+    for c in range(n_classes):
+        share = sorted_[c] / whole
+        total += -share * math.log(share) if share > 0.0 else 0.0
+    return total
+
+
+@kernel(exact=True)
+def weighted_vote_top(
+    votes: NDArray[np.uint8],
+    weight: NDArray[np.float64],
+    n_classes: int,
+    exclude: NDArray[np.int64],
+    start: int,
+    stop: int,
+    index: NDArray[np.int64],
+    score: NDArray[np.float64],
+) -> int:
+    """As ``vote_top``, where a member's vote counts as much as its weight."""
+    k = index.size
+    share = _shares(weight)
+    scratch = np.empty((1, _BLOCK), np.float32)
+    sums = np.empty(_BLOCK, np.int32)
+    sorted_ = np.empty(n_classes)
+    utility = np.empty(_BLOCK, np.float32)
+    held = np.zeros(2, np.int64)
+    near = slack(votes.shape[0], n_classes)
+    for low in range(start, stop, _BLOCK):
+        n = min(_BLOCK, stop - low)
+        if _weighted_block(votes, n_classes, share, low, n, scratch, sums, utility) > 0:
+            return -1
+        for i in range(n):
+            if k > 0 and (held[0] < k or utility[i] >= score[0] - near) and not excluded(exclude, low + i):
+                offer(score, index, held, _weighted_score(votes, weight, n_classes, low + i, sorted_), low + i)
     return finish(score, index, held)  # type: ignore[no-any-return]

@@ -196,11 +196,17 @@ def margin(
 
 
 def vote_entropy(
-    votes: ArrayLike, /, *, n_classes: int, n_threads: int | None = 1, backend: str = "auto"
+    votes: ArrayLike,
+    /,
+    *,
+    n_classes: int,
+    member_weight: ArrayLike | None = None,
+    n_threads: int | None = 1,
+    backend: str = "auto",
 ) -> NDArray[np.float32]:
     r"""Entropy of the members' votes, per track.
 
-    .. math:: V_i = -\sum_c \frac{n_{ic}}{M} \log \frac{n_{ic}}{M}
+    .. math:: V_i = -\sum_c v_{ic} \log v_{ic}, \quad v_{ic} = \sum_m w_m [y_{mi} = c]
 
     Parameters
     ----------
@@ -208,8 +214,8 @@ def vote_entropy(
         Index of the class each member votes for. C-contiguous uint8 is used without a copy.
     n_classes : int
         At most 255.
-    n_threads, backend
-        As in :func:`consensus_entropy`.
+    member_weight, n_threads, backend
+        As in :func:`consensus_entropy`. With equal weights a vote is 1 / M, and shares are compared as whole numbers.
 
     Returns
     -------
@@ -220,7 +226,7 @@ def vote_entropy(
     Raises
     ------
     ParameterError
-        Wrong rank or dtype, no member, or a vote outside ``0..n_classes - 1``.
+        Wrong rank or dtype, no member, weights that do not match, or a vote outside ``0..n_classes - 1``.
 
     References
     ----------
@@ -230,13 +236,26 @@ def vote_entropy(
     --------
     >>> vote_entropy([[0, 1], [0, 2]], n_classes=4)
     array([0. , 0.6931472], dtype=float32)
+    >>> vote_entropy([[0, 1], [0, 2]], n_classes=4, member_weight=[1, 3])
+    array([0. , 0.56233513], dtype=float32)
     """
     array = as_votes(votes, n_classes)
-    run = _backend.resolve("vote_entropy", backend)
     out = np.empty(array.shape[1], np.float32)
     bad: list[int] = []
+    if member_weight is None:
+        plain = _backend.resolve("vote_entropy", backend)
+
+        def work(start: int, stop: int) -> None:
+            bad.append(plain(array, n_classes, start, stop, out))
+
+    else:
+        weight, run = as_member_weight(member_weight, len(array)), _backend.resolve("weighted_vote_entropy", backend)
+
+        def work(start: int, stop: int) -> None:
+            bad.append(run(array, weight, n_classes, start, stop, out))
+
     run_blocks(
-        lambda start, stop: bad.append(run(array, n_classes, start, stop, out)),
+        work,
         len(out),
         n_threads=resolve_threads(n_threads),
     )
@@ -289,7 +308,6 @@ def query_top(
     n_classes : int, optional
         For votes.
     member_weight : (n_members,) array_like of float, optional
-        Not for votes.
     exclude : array_like of int, or (n_tracks,) array_like of bool, optional
         Positions that may not be chosen.
     n_threads, backend
@@ -336,13 +354,14 @@ def _vote_top(
     n_threads: int | None,
     backend: str,
 ) -> Top:
-    if n_classes is None or member_weight is not None:
-        raise ParameterError("measure='vote_entropy' needs n_classes=... and takes no member_weight")
+    if n_classes is None:
+        raise ParameterError("measure='vote_entropy' needs n_classes=...")
     array = as_votes(votes, n_classes)
-    run = _backend.resolve("vote_top", backend)
+    weights = () if member_weight is None else (as_member_weight(member_weight, len(array)),)
+    run = _backend.resolve("weighted_vote_top" if weights else "vote_top", backend)
 
     def best(excluded: NDArray[np.int64], start: int, stop: int, index: Any, score: Any) -> int:
-        count = int(run(array, n_classes, excluded, start, stop, index, score))
+        count = int(run(array, *weights, n_classes, excluded, start, stop, index, score))
         if count < 0:
             _refuse_votes(array, n_classes)
         return count
