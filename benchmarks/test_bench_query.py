@@ -146,6 +146,23 @@ def test_vote_entropy(benchmark: Any, n_tracks: int, who: str) -> None:
     timed(benchmark, calls[who], rounds=rounds_for(n_tracks, slow=not who.startswith("dissensus")))
 
 
+@pytest.mark.parametrize("who", ["numpy + scipy", "dissensus", "dissensus, best 10 alone", "dissensus, 2 threads"])
+def test_weighted_vote_entropy(benchmark: Any, who: str) -> None:
+    benchmark.group = f"vote entropy, weighted members|20x{MILLION} uint8"
+    votes, weight = workloads.votes(MILLION), np.linspace(0.5, 1.5, 20)
+    options: dict[str, Any] = {"n_classes": 4, "member_weight": weight}
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy + scipy": lambda: workloads.numpy_weighted_votes(votes, weight),
+        "dissensus": lambda: vote_entropy(votes, **options),
+        "dissensus, best 10 alone": lambda: query_top(votes, 10, measure="vote_entropy", **options).utility,
+        "dissensus, 2 threads": lambda: vote_entropy(votes, n_threads=2, **options),
+    }
+    expected = vote_entropy(votes, **options)
+    got = calls[who]()
+    np.testing.assert_allclose(got, np.sort(expected)[::-1][:10] if "best" in who else expected, atol=2e-6)
+    timed(benchmark, calls[who], rounds=rounds_for(MILLION, slow=who == "numpy + scipy"))
+
+
 @pytest.mark.parametrize("who", ["numpy, stable sort", "numpy, partition", "dissensus", "dissensus, numba"])
 def test_select_top(benchmark: Any, who: str) -> None:
     benchmark.group = f"best 10 of a utility|{MILLION} float32"

@@ -65,6 +65,12 @@ def numpy_votes(cast: NDArray[np.uint8]) -> NDArray[np.float64]:
     return result
 
 
+def numpy_weighted_votes(votes: NDArray[np.uint8], weight: NDArray[np.float64], n_classes: int = 4) -> Any:
+    """Entropy of the classes' shares of the weight."""
+    share = np.stack([weight @ (votes == c) for c in range(n_classes)]) / weight.sum()
+    return entropy(share, axis=0)
+
+
 def numpy_kl(proba: NDArray[Any]) -> NDArray[np.float64]:
     """Entropy of each member against the mean, by SciPy, averaged."""
     mean = proba.mean(axis=0)

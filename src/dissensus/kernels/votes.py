@@ -152,10 +152,11 @@ def _weighted_block(
     out: NDArray[np.float32],
 ) -> int:
     """As ``_block``, with the share of each member's vote in float32; terms become whole numbers before they are added."""
-    wrong = 0
+    highest = np.uint8(0)
     for m in range(votes.shape[0]):
+        cast = votes[m, start : start + n]
         for i in range(n):
-            wrong += votes[m, start + i] >= n_classes
+            highest = max(highest, cast[i])
     for i in range(n):
         sums[i] = 0
     row = scratch[0]
@@ -166,14 +167,14 @@ def _weighted_block(
         for m in range(votes.shape[0]):
             vote, w = votes[m, start : start + n], share[m]
             for i in range(n):
-                row[i] += w if vote[i] == label else np.float32(0.0)
+                row[i] += w * np.float32(vote[i] == label)
         for i in range(n):
             p = row[i]
             term = -p * log_normal(p if p > TINY else TINY)
             sums[i] += np.int32(term * _PER_UNIT + _HALF) if term > np.float32(0.0) else np.int32(0)
     for i in range(n):
         out[i] = np.float32(sums[i] * _UNIT)
-    if wrong == 0:
+    if highest < n_classes:
         return 0
     bad = 0
     for i in range(n):
