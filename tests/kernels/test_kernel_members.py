@@ -178,30 +178,6 @@ def test_exponentials_hold_far_out(twin: Twin, scale: float) -> None:
         np.testing.assert_allclose(sums, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("n_rows", "n_models"), [(32, 1), (64, 5), (160, 4)])
-def test_bound_descent_equals_its_reference_and_finds_the_minimum(twin: Twin, n_rows: int, n_models: int) -> None:
-    rng = np.random.default_rng(n_rows)
-    X = np.zeros((n_rows, 32), dtype=np.float32)
-    X[:, :8] = rng.normal(size=(n_rows, 8))
-    start = rng.normal(size=(n_models, n_rows)).astype(np.float32)
-    target = rng.uniform(size=(n_models, n_rows)).astype(np.float32)
-    weight = rng.uniform(0.1, 2, size=n_rows).astype(np.float32)
-    penalty = np.full(32, 3.0, dtype=np.float32)
-    inverse = np.linalg.inv((X.T * (0.25 * weight)) @ X + np.diag(penalty)).astype(np.float32)
-    by_row = np.ascontiguousarray(X.T.reshape(32, -1, LANES).transpose(1, 0, 2))
-    moves = []
-    for kernel in (twin("bound_descent"), resolve("bound_descent", "reference")):
-        move = np.zeros((n_models, 32), dtype=np.float32)
-        score, work = np.empty((3, n_models, n_rows), np.float32), np.empty((4, n_models, 32), np.float32)
-        steps = kernel(by_row, X[None], start, target, weight, inverse[None], penalty, 60, 1e-6, score, work, move)
-        assert 1 < steps < 60
-        moves.append(move.astype(np.float64))
-    np.testing.assert_allclose(moves[0], moves[1], atol=1e-5)
-    for found in moves:
-        error = weight * (1 / (1 + np.exp(-(start + found @ X.T.astype(np.float64)))) - target)
-        assert np.abs(error @ X + penalty * found).max() < 1e-3
-
-
 def test_compiled_kernels_refuse_arrays_that_do_not_fit() -> None:
     pytest.importorskip("dissensus._native")
     X, mean, start = np.zeros((4, 3), np.float32), np.zeros(3), np.array([0, 4])

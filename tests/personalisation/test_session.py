@@ -224,7 +224,7 @@ def test_an_update_that_fails_changes_nothing(committee: Committee, monkeypatch:
         raise MemoryError("no room")
 
     with monkeypatch.context() as patch:
-        patch.setattr("dissensus.personalisation.update.personalise", fail)
+        patch.setattr("dissensus.personalisation.update.replay", fail)
         with pytest.raises(MemoryError):
             session.tell(dict.fromkeys(query, "Q1"))
     assert fingerprint(session) == before

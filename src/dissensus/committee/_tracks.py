@@ -41,7 +41,7 @@ def track_runs(groups: ArrayLike | None, n_windows: int) -> TrackRuns:
     labels = np.asarray(groups)
     if labels.shape == (n_windows,) and labels.dtype.kind in "iu" and n_windows:
         step = np.diff(labels)
-        if labels[0] == 0 and np.isin(step, (0, 1)).all():  # already 0, 0, 1, 2, 2, …
+        if labels[0] == 0 and ((step == 0) | (step == 1)).all():  # already 0, 0, 1, 2, 2, …
             start = np.concatenate([[0], np.flatnonzero(step) + 1, [n_windows]])
             return TrackRuns(None, start.astype(np.int64))
     index, tracks = number_tracks(labels, n_windows)

@@ -116,13 +116,12 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
 
     def _merge(self, count: NDArray[np.float64], mean: NDArray[np.float64], var: NDArray[np.float64]) -> None:
         """Pool two sets of moments (Chan, Golub and LeVeque)."""
-        total = self.class_count_ + count
-        safe = np.where(total > 0, total, 1.0)
-        share = (count / safe)[:, None]
-        step = mean - self.theta_
-        self.var_ = (1 - share) * self.var_ + share * var + share * (1 - share) * step**2
-        self.theta_ = self.theta_ + share * step
-        self.class_count_ = total
+        told = count > 0
+        self.theta_, self.var_ = self.theta_.copy(), self.var_.copy()
+        self.theta_[told], self.var_[told] = _pooled(
+            self.class_count_[told], self.theta_[told], self.var_[told], count[told], mean[told], var[told]
+        )
+        self.class_count_ = self.class_count_ + count
 
     def shrink(self, total: float) -> Self:
         """Scale the weight of everything learnt so far down to ``total``, in samples; never up."""
@@ -162,14 +161,39 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     ) -> list[GaussianNaiveBayes]:
         """:meth:`rehearse` for several members at once; the answers' moments are taken once for all of them."""
         moments = class_statistics(X, y, weight, len(members[0].classes_))
-        taught = []
-        for member in members:
-            new = duplicate(member)
-            if rehearsal is not None:
-                new.class_count_ = member.class_count_ * (member.memory * n0 / member.class_count_.sum())
-            new._merge(*moments)
-            taught.append(new)
-        return taught
+        return _merged(members, *moments, None if rehearsal is None else n0)
+
+    @staticmethod
+    def take_in(
+        members: Sequence[GaussianNaiveBayes],
+        X: NDArray[np.float32],
+        row: NDArray[np.int64],
+        start: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+    ) -> list[NDArray[np.float64]]:
+        """What these members need of each track (see ``member.TrackWise``): mean and variance of each feature."""
+        del members, rehearsal
+        n_tracks, count = len(start) - 1, np.diff(start)
+        rows = X if len(row) == len(X) else X[row]
+        _, mean, var = class_statistics(rows, np.repeat(np.arange(n_tracks), count), np.ones(len(rows)), n_tracks)
+        return list(np.concatenate([mean, var], axis=1))
+
+    @staticmethod
+    def rehearse_tracks(
+        members: Sequence[GaussianNaiveBayes],
+        taken: Sequence[NDArray[np.float64]],
+        y: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> list[GaussianNaiveBayes]:
+        """:meth:`rehearse_together` from what was taken in of the tracks, each of weight 1."""
+        n_features, n_classes = members[0].theta_.shape[1], len(members[0].classes_)
+        tracks = np.array(taken).reshape(-1, 2 * n_features)
+        count, mean, spread = class_statistics(tracks, y, np.ones(len(tracks)), n_classes)
+        within, between = mean[:, n_features:], spread[:, :n_features]
+        return _merged(members, count, mean[:, :n_features], within + between, None if rehearsal is None else n0)
 
     def gaussians(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Log prior ``(C,)``, mean and variance ``(C, F)`` used for prediction; a class never seen takes the pooled ones."""
@@ -237,6 +261,43 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         """The most probable class; the earliest one on ties."""
         best = self.predict_joint_log_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+
+def _merged(
+    members: Sequence[GaussianNaiveBayes],
+    count: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+    n0: float | None,
+) -> list[GaussianNaiveBayes]:
+    """Copies of the members, shrunk to their memory of ``n0`` where there is one, after a batch with these moments."""
+    new = [duplicate(member) for member in members]
+    known = np.array([member.class_count_ for member in members])
+    if n0 is not None:
+        total = [[member.memory * n0 / member.class_count_.sum()] for member in members]
+        known = known * np.array(total)
+    told = np.flatnonzero(count > 0)
+    theta, spread = (np.array([getattr(member, name) for member in members]) for name in ("theta_", "var_"))
+    theta[:, told], spread[:, told] = _pooled(
+        known[:, told], theta[:, told], spread[:, told], count[told], mean[told], var[told]
+    )
+    for member, *parts in zip(new, known + count, theta, spread, strict=True):
+        member.class_count_, member.theta_, member.var_ = parts
+    return new
+
+
+def _pooled(
+    known: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    count: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    var: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance of two sets of samples (Chan, Golub and LeVeque); not all of a class's weights are 0."""
+    share = (count / (known + count))[..., None]
+    step = mean - theta
+    return theta + share * step, (1 - share) * spread + share * var + share * (1 - share) * step**2
 
 
 def _weighted_variance(X: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._backend import resolve
 from dissensus.committee._rows import as_classes, distinct_rows, duplicate, encode, one_hot
+from dissensus.committee.anchored import Anchor, anchor_of, moves, principal_axes, seen_by
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -216,33 +218,43 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         rehearsal: Rehearsal | None,
         n0: float,
     ) -> list[LogisticSGD]:
-        """:meth:`rehearse` for several members at once, which share everything but their targets.
+        """:meth:`rehearse` for several members at once, which share everything but where they start.
 
-        Solved by accelerated bound optimisation: the curvature of the log loss is at most 1/4, so one factorisation serves
-        all members, classes and steps, and there is no step size.
+        Solved by a quasi-Newton method that knows the curvature of the rehearsal, and learns that of the answers.
         """
-        new = [duplicate(member) for member in members]
-        if len(X) == 0:
-            return new
-        first, n_classes = members[0], len(members[0].classes_)
-        coef = np.concatenate([member.coef_ for member in members])
-        intercept = np.concatenate([member.intercept_ for member in members])
-        start = X @ coef.T + intercept
-        target = np.tile(one_hot(y, n_classes), len(members))
-        anchor, axes = 1.0, np.eye(X.shape[1])
-        rows, share = X.astype(np.float64), weight
-        if rehearsal is not None:
-            anchor, axes = float(first.anchor), principal_axes(rehearsal, first.rank)
-            known, held = _known(rehearsal, members, coef, intercept)
-            start, target = np.concatenate([known, start]), np.concatenate([held, target])
-            rows = np.concatenate([rehearsal.kept["rows", first.rank], rows @ axes])
-            share = np.concatenate([rehearsal.weight(n_classes, n0), share])
-        move = _descend(np.column_stack([rows, np.ones(len(rows))]), start, target, share, anchor)
-        for i, member in enumerate(new):
-            mine = move[:, i * n_classes : (i + 1) * n_classes]
-            member.coef_ = member.coef_ + (axes @ mine[:-1]).T
-            member.intercept_ = member.intercept_ + mine[-1]
-        return new
+        anchor = anchor_of(members, rehearsal)
+        told = seen_by(anchor, np.ascontiguousarray(X, dtype=np.float32), np.arange(len(X)))
+        return _moved(members, anchor, told, y, np.asarray(weight, dtype=np.float64), n0)
+
+    @staticmethod
+    def take_in(
+        members: Sequence[LogisticSGD],
+        X: NDArray[np.float32],
+        row: NDArray[np.int64],
+        start: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+    ) -> list[NDArray[np.float32]]:
+        """What these members need of each track (see ``member.TrackWise``)."""
+        told = seen_by(anchor_of(members, rehearsal), X, row)
+        return [told[:, a:b] for a, b in pairwise(start.tolist())]
+
+    @staticmethod
+    def rehearse_tracks(
+        members: Sequence[LogisticSGD],
+        taken: Sequence[NDArray[np.float32]],
+        y: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> list[LogisticSGD]:
+        """:meth:`rehearse_together` from what was taken in of the tracks, each of weight 1."""
+        if not taken:
+            return [duplicate(member) for member in members]
+        count = np.array([track.shape[1] for track in taken])
+        weight = np.repeat(1.0 / count, count)
+        told = np.concatenate(taken, axis=1)
+        return _moved(members, anchor_of(members, rehearsal), told, np.repeat(y, count), weight, n0)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds of each class against the rest ``(n_samples, n_classes)``; for two classes of the second, ``(n_samples,)``."""
@@ -266,59 +278,22 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         return self.classes_[best]
 
 
-def principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
-    """Leading eigenvectors of the rehearsal's second moments, ``(n_features, rank)``; all directions where they are few."""
-    if ("axes", rank) not in rehearsal.kept:
-        rows = rehearsal.X.astype(np.float64)
-        axes = np.eye(rows.shape[1])
-        if rank < rows.shape[1]:
-            axes = np.ascontiguousarray(np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :rank])
-        rehearsal.kept["rows", rank] = rows @ axes
-        rehearsal.kept["axes", rank] = axes
-    held: NDArray[np.float64] = rehearsal.kept["axes", rank]
-    return held
-
-
-def _known(
-    rehearsal: Rehearsal, members: Sequence[LogisticSGD], coef: NDArray[np.float64], intercept: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the members say of the rehearsal windows, as log odds and as odds; the same members are asked once."""
-    source = [part for member in members for part in (member.coef_, member.intercept_)]
-    kept = rehearsal.kept.get("known")
-    if kept is None or len(kept[0]) != len(source) or any(a is not b for a, b in zip(kept[0], source, strict=True)):
-        known = rehearsal.X @ coef.T + intercept
-        kept = rehearsal.kept["known"] = (source, known, expit(known))
-    return kept[1], kept[2]
-
-
-def _descend(
-    rows: NDArray[np.float64],
-    start: NDArray[np.float64],
-    target: NDArray[np.float64],
-    share: NDArray[np.float64],
-    anchor: float,
-) -> NDArray[np.float64]:
-    """The move of the weights (and, in the last row, of the intercepts) that the log loss asks for, ``(F + 1, K)``."""
-    n_rows, n_weights, n_models = len(rows), rows.shape[1], start.shape[1]
-    penalty = np.append(np.full(n_weights - 1, anchor), 1e-3 * anchor)
-    inverse = np.linalg.inv((rows * (0.25 * share)[:, None]).T @ rows + np.diag(penalty))
-    n, f, k = -(-n_rows // 32) * 32, -(-n_weights // 32) * 32, n_models
-    X, move = _padded(rows, n, f), np.zeros((k, f), dtype=np.float32)
-    resolve("bound_descent")(
-        _panels(X.T), _panels(X), _padded(start.T, k, n), _padded(target.T, k, n), _padded(share[None], 1, n)[0],
-        _panels(_padded(inverse, f, f)), _padded(penalty[None], 1, f)[0], 100, 1e-5,
-        np.empty((3, k, n), dtype=np.float32), np.empty((4, k, f), dtype=np.float32), move,
-    )  # fmt: skip
-    return move[:, :n_weights].T.astype(np.float64)
-
-
-def _panels(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Its columns 32 by 32, ``(n_columns / 32, n_rows, 32)``."""
-    return np.ascontiguousarray(matrix.reshape(len(matrix), -1, 32).transpose(1, 0, 2))
-
-
-def _padded(array: NDArray[Any], n_rows: int, n_columns: int) -> NDArray[np.float32]:
-    """In float32, filled up with zeros."""
-    out = np.zeros((n_rows, n_columns), dtype=np.float32)
-    out[: array.shape[0], : array.shape[1]] = array
-    return out
+def _moved(
+    members: Sequence[LogisticSGD],
+    anchor: Anchor,
+    told: NDArray[np.float32],
+    y: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    n0: float,
+) -> list[LogisticSGD]:
+    """Copies of the members after some answers."""
+    new = [duplicate(member) for member in members]
+    if len(y) == 0:
+        return new
+    n_classes = len(members[0].classes_)
+    coef, intercept = moves(anchor, told, y, weight, n_classes=n_classes, n0=n0)
+    for i, member in enumerate(new):
+        mine = slice(i * n_classes, (i + 1) * n_classes)
+        member.coef_ = member.coef_ + coef[mine]
+        member.intercept_ = member.intercept_ + intercept[mine]
+    return new

@@ -24,7 +24,7 @@ from dissensus.errors import ClassMismatchError, ParameterError
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["KINDS", "Member", "Rehearsing", "fit_members", "kind_of", "make_member", "member_seed"]
+__all__ = ["KINDS", "Member", "Rehearsing", "TrackWise", "fit_members", "kind_of", "make_member", "member_seed"]
 
 
 @runtime_checkable
@@ -65,6 +65,52 @@ class Rehearsing(Protocol):
         n0 : float
             Total weight of the rehearsal, in answered tracks.
         """
+
+
+@runtime_checkable
+class TrackWise(Protocol):
+    """A kind that rehearses from what it took in of each track once, however often the track is rehearsed afterwards."""
+
+    @staticmethod
+    def take_in(
+        members: Sequence[Any],
+        X: NDArray[np.float32],
+        row: NDArray[np.int64],
+        start: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+    ) -> Sequence[Any]:
+        """What these members need of each track.
+
+        Parameters
+        ----------
+        members : sequence
+            Of this kind, as pre-trained.
+        X : (n_windows, n_features) ndarray of float32
+            Standardised windows.
+        row : (n,) ndarray of int64
+            Windows to look at, track by track.
+        start : (n_tracks + 1,) ndarray of int64
+            Where each track begins in ``row``.
+        rehearsal : Rehearsal or None
+            As in :meth:`Rehearsing.rehearse`.
+
+        Returns
+        -------
+        sequence of length n_tracks
+            What is taken in of a track does not depend on the others.
+        """
+
+    @staticmethod
+    def rehearse_tracks(
+        members: Sequence[Any],
+        taken: Sequence[Any],
+        y: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> Sequence[Any]:
+        """Personalised copies of the members after some tracks, ``taken`` in before, of classes ``y`` and weight 1 each."""
 
 
 KINDS: dict[str, Callable[..., Any]] = {

@@ -18,7 +18,7 @@ from dissensus.evaluation.scores import COMMITTEE, SCORES, track_scores
 from dissensus.evaluation.splits import Split, Splits, child_seed
 from dissensus.features.pool import Pool
 from dissensus.personalisation.listener import ListenerModel, PersonalModel
-from dissensus.personalisation.update import personalise
+from dissensus.personalisation.update import Heard, hear, personalise, replay
 from dissensus.strategies.balanced import tie_keys
 from dissensus.strategies.consensus import human_consensus, select
 
@@ -101,6 +101,7 @@ class _Table:
     committee: Committee | None
     scorer: TrackScorer | None
     members: ListenerMembers | None
+    heard: dict[int, Heard] = field(default_factory=dict)  # tracks that were answered, by any strategy
 
     def windows(self, tracks: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
         """Windows of these tracks, with the answers and the tracks they belong to."""
@@ -204,9 +205,16 @@ def _select(
 def _updated(
     committee: Committee, table: _Table, asked: list[int], new: list[int], update: str, protocol: Protocol, seed: int
 ) -> Committee:
-    X, index, groups = table.windows(asked if update == "replay" else new)
+    if update == "replay":
+        unheard = [i for i in asked if i not in table.heard]
+        if unheard:
+            X, _, groups = table.windows(unheard)
+            start = np.concatenate([np.flatnonzero(np.diff(groups, prepend=-1)), [len(groups)]])
+            table.heard.update(zip(unheard, hear(committee, committee.scale(X), start), strict=True))
+        return replay(committee, [table.heard[i] for i in asked], table.answer[asked], n0=protocol.n0)
+    X, index, groups = table.windows(new)
     y = np.asarray(committee.classes_)[index]
-    return personalise(committee, X, y, groups, update=update, n0=protocol.n0, n_new=len(new), random_state=seed)
+    return personalise(committee, X, y, groups, update=update, n_new=len(new), random_state=seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from dissensus.errors import ParameterError
 if TYPE_CHECKING:
     from dissensus.committee import Committee, TrackScorer
     from dissensus.features.pool import Pool
+    from dissensus.personalisation.update import Heard
 
 __all__ = ["CommitteeLearner", "Learner"]
 
@@ -75,6 +76,7 @@ class CommitteeLearner:
         self._places: list[
             tuple[NDArray[np.int64], NDArray[np.int64]]
         ] = []  # likewise: windows by track, and their ends
+        self._heard: dict[int, Heard] = {}  # likewise: tracks that were answered
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -106,38 +108,53 @@ class CommitteeLearner:
             self._scorers.append(TrackScorer(self.committee, self.pool.X, self.pool.groups, n_threads=-1))
         return self._scorers[0].predict_proba(self.committee)
 
-    def _rows(self, track_index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Windows of these tracks, one track after the other."""
+    def _rows(self, track_index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Windows of these tracks, one track after the other, and where each begins."""
         if not self._places:
             ends = np.cumsum(np.bincount(self.pool.groups, minlength=self.pool.n_tracks))
             self._places.append((np.argsort(self.pool.groups, kind="stable"), np.concatenate([[0], ends])))
         order, ends = self._places[0]
         parts = [order[ends[i] : ends[i + 1]] for i in track_index.tolist()]
-        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+        start = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
+        return (np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)), start
 
     def update(
         self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], *, n_new: int | None = None
     ) -> CommitteeLearner:
         """The committee after these answers; ``n_new`` of them (the last) are new to it under ``"incremental"``."""
+        if self.kind == "replay":
+            taught = self._replayed(track_index, class_index)
+        else:
+            taught = self._continued(track_index, class_index, n_new)
+        learner = CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)
+        learner._scorers, learner._places, learner._heard = self._scorers, self._places, self._heard
+        return learner
+
+    def _replayed(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> Committee:
+        """After exactly these answers; a track is heard once, however often it is replayed."""
+        from dissensus.personalisation.update import hear, replay
+
+        unheard = [i for i in dict.fromkeys(track_index.tolist()) if i not in self._heard]
+        if unheard:
+            rows, start = self._rows(np.array(unheard))
+            tracks = hear(self.committee, self.committee.scale(self.pool.X[rows]), start)
+            self._heard.update(zip(unheard, tracks, strict=True))
+        return replay(self.committee, [self._heard[i] for i in track_index.tolist()], class_index, n0=self.n0)
+
+    def _continued(
+        self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], n_new: int | None
+    ) -> Committee:
         from dissensus.personalisation.update import personalise
 
-        if self.kind == "replay":  # one order for the windows, whatever the order of the answers
-            order = np.argsort(track_index, kind="stable")
-            track_index, class_index = track_index[order], class_index[order]
-        rows = self._rows(track_index)
-        groups = self.pool.groups[rows]
-        label = np.empty(self.pool.n_tracks, dtype=np.int64)
-        label[track_index] = class_index
-        taught = personalise(
+        rows, start = self._rows(track_index)
+        count = np.diff(start)
+        label, groups = self.classes_[np.repeat(class_index, count)], np.repeat(np.arange(len(count)), count)
+        return personalise(
             self.committee,
             self.pool.X[rows],
-            self.classes_[label[groups]],
+            label,
             groups,
             update=self.kind,
-            n0=self.n0,
             n_new=n_new,
             random_state=self.random_state,
         )
-        learner = CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)
-        learner._scorers, learner._places = self._scorers, self._places
-        return learner

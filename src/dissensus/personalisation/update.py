@@ -6,8 +6,10 @@ Both are pure: they return a new committee and leave the one they were given as 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +20,7 @@ from dissensus.committee.committee import Committee
 from dissensus.committee.rehearsal import thin
 from dissensus.errors import ParameterError
 
-__all__ = ["UPDATES", "personalise"]
+__all__ = ["UPDATES", "Heard", "hear", "personalise", "replay"]
 
 UPDATES = ("replay", "incremental")
 
@@ -84,58 +86,135 @@ def personalise(
     """
     if update not in UPDATES:
         raise ParameterError(f"update={update!r}; choose {' or '.join(map(repr, UPDATES))}")
-    if not n0 > 0:
-        raise ParameterError(f"n0={n0!r}: the weight of what was known before must be positive")
+    _check_weight(n0)
     scaled = committee.scale(X)
     labels = np.asarray(y)
     if labels.shape != (len(scaled),):
         raise ParameterError(f"y must label each of the {len(scaled)} windows; got shape {labels.shape}")
-    index = encode(labels, committee.classes_)
     order, start = track_runs(groups, len(scaled))
     if order is not None:
-        scaled, index = scaled[order], index[order]
-    tracks = list(zip(start[:-1].tolist(), start[1:].tolist(), strict=True))
-    for a, b in tracks:
-        if (index[a:b] != index[a]).any():
-            raise ParameterError(
-                "the windows of one track carry different labels; a listener gives one answer per track"
-            )
+        scaled, labels = scaled[order], labels[order]
+    first = labels[start[:-1]]
+    if (labels != np.repeat(first, np.diff(start))).any():
+        encode(labels, committee.classes_)
+        raise ParameterError("the windows of one track carry different labels; a listener gives one answer per track")
+    index = encode(first, committee.classes_)
     if update == "incremental":
-        return _incremental(committee, scaled, index, tracks[-n_new:] if n_new else tracks, random_state)
-    return _replay(committee, scaled, index, tracks, n0)
+        tracks = list(pairwise(start.tolist()))[-n_new if n_new else 0 :]
+        return _incremental(committee, scaled, np.repeat(index, np.diff(start)), tracks, random_state)
+    return replay(committee, hear(committee, scaled, start), index, n0=n0)
 
 
-def _replay(
-    committee: Committee, X: NDArray[np.float32], y: NDArray[np.int64], tracks: list[tuple[int, int]], n0: float
-) -> Committee:
-    """Answers are put in an order that only their contents decide, so that sums come out the same whatever came first."""
+class Heard(NamedTuple):
+    """A track as a committee heard it."""
+
+    X: NDArray[np.float32]  # (n_windows, n_features) standardised
+    taken: dict[type, Any]  # what each kind of member took in (see ``committee.member.TrackWise``)
+
+
+def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64]) -> list[Heard]:
+    """Let the pre-trained members take in tracks; what comes out serves every later :func:`replay` of the same base.
+
+    Parameters
+    ----------
+    committee : Committee
+        Pre-trained, cold, or personalised before.
+    X : (n_windows, n_features) ndarray of float32
+        From :meth:`Committee.scale`, track by track.
+    start : (n_tracks + 1,) ndarray of int64
+        First window of each track, and the end.
+
+    Returns
+    -------
+    list of Heard
+        One a track; none depends on the others.
+    """
+    heard = [Heard(X[a:b], {}) for a, b in pairwise(start.tolist())]
+    base, every = committee.base, np.arange(len(X))
+    for kind, members in _kinds(base):
+        if heard and hasattr(kind, "take_in"):
+            row, begin = every, start
+            if not getattr(kind, "rehearses_every_window", False):
+                row, _ = thin(np.ones(len(X)), start, REPLAY_WINDOWS)
+                begin = np.concatenate([[0], np.cumsum(np.minimum(np.diff(start), REPLAY_WINDOWS))])
+            taken = kind.take_in([base.members[i] for i in members], X, row, begin, rehearsal=base.rehearsal)
+            for track, part in zip(heard, taken, strict=True):
+                track.taken[kind] = part
+    return heard
+
+
+def _kinds(committee: Committee) -> list[tuple[Any, list[int]]]:
+    """The kinds of members, and where they are."""
+    kinds = dict.fromkeys(type(member) for member in committee.members)
+    return [(kind, [i for i, member in enumerate(committee.members) if type(member) is kind]) for kind in kinds]
+
+
+def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *, n0: float) -> Committee:
+    """The committee after these answers: :func:`personalise` of tracks that were heard before.
+
+    Answers are put in an order that only their contents decide, so that sums come out the same whatever came first.
+
+    Parameters
+    ----------
+    committee : Committee
+        Of the same base as the one that heard the tracks.
+    heard : sequence of Heard
+        From :func:`hear`.
+    y : (n_tracks,) ndarray of int64
+        Class index of each.
+    n0 : float
+        As in :func:`personalise`.
+    """
+    _check_weight(n0)
     base = committee.base
-    tracks = sorted(tracks, key=lambda run: (int(y[run[0]]), run[1] - run[0], X[run[0] : run[1]].tobytes()))
-    first, end = np.array(tracks, dtype=np.int64).reshape(-1, 2).T
-    start = np.concatenate([[0], np.cumsum(end - first)])
-    rows = np.repeat(first - start[:-1], end - first) + np.arange(start[-1])
-    weight = np.repeat(1.0 / (end - first), end - first)
-    X, y = X[rows], y[rows]
-    every = {"X": X, "y": y, "weight": weight, "rehearsal": base.rehearsal, "n0": n0}
+    order = _by_contents(heard, y)
+    heard, y = [heard[i] for i in order], y[order]
+
+    @cache
+    def every() -> dict[str, Any]:
+        length = np.array([len(track.X) for track in heard], dtype=np.int64)
+        X = np.concatenate([track.X for track in heard]) if heard else np.empty((0, base.n_features_in_), np.float32)
+        given = {"X": X, "y": np.repeat(y, length), "weight": np.repeat(1.0 / length, length)}
+        return given | {"rehearsal": base.rehearsal, "n0": n0}
 
     @cache
     def few() -> dict[str, Any]:
-        chosen, share = thin(weight, start, REPLAY_WINDOWS) if tracks else (rows, weight)
-        return every | {"X": X[chosen], "y": y[chosen], "weight": share}
+        if not heard:
+            return every()
+        start = np.concatenate([[0], np.cumsum([len(track.X) for track in heard])])
+        chosen, share = thin(every()["weight"], start, REPLAY_WINDOWS)
+        return every() | {"X": every()["X"][chosen], "y": every()["y"][chosen], "weight": share}
 
     members = list(base.members)
-    for kind in dict.fromkeys(type(member) for member in members):
-        where = [i for i, member in enumerate(members) if type(member) is kind]
-        answers = every if getattr(kind, "rehearses_every_window", False) else few()
-        if hasattr(kind, "rehearse_together"):
-            taught = kind.rehearse_together([members[i] for i in where], **answers)
+    for kind, where in _kinds(base):
+        mine = [members[i] for i in where]
+        answers = every if getattr(kind, "rehearses_every_window", False) else few
+        if hasattr(kind, "take_in"):
+            taken = [track.taken[kind] for track in heard]
+            taught = kind.rehearse_tracks(mine, taken, y, rehearsal=base.rehearsal, n0=n0)
+        elif hasattr(kind, "rehearse_together"):
+            taught = kind.rehearse_together(mine, **answers())
         elif hasattr(kind, "rehearse"):
-            taught = [members[i].rehearse(**answers) for i in where]
+            taught = [member.rehearse(**answers()) for member in mine]
         else:
             continue
         for i, member in zip(where, taught, strict=True):
             members[i] = member
     return base.with_members(members)
+
+
+def _check_weight(n0: float) -> None:
+    if not n0 > 0:
+        raise ParameterError(f"n0={n0!r}: the weight of what was known before must be positive")
+
+
+def _by_contents(heard: Sequence[Heard], y: NDArray[np.int64]) -> list[int]:
+    """The order of the tracks by label, length and contents; mostly their first windows tell them apart."""
+    label = y.tolist()
+    first = [(label[i], len(track.X), track.X[:1].tobytes()) for i, track in enumerate(heard)]
+    if len(set(first)) == len(first):
+        return sorted(range(len(first)), key=first.__getitem__)
+    return sorted(range(len(first)), key=lambda i: (*first[i][:2], heard[i].X.tobytes()))
 
 
 def _incremental(

@@ -1,0 +1,113 @@
+// The descent of a listener's logistic weights against the gradient in double: it must vanish, in every instruction set, and
+// nothing may be written behind what is handed over.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "dissensus/descent.hpp"
+#include "dissensus/machine.hpp"
+
+#define CHECK(condition)                                                         \
+    do {                                                                         \
+        if (!(condition)) {                                                      \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            return 1;                                                            \
+        }                                                                        \
+    } while (0)
+
+namespace {
+
+using namespace dissensus;
+using Floats = std::vector<float>;
+
+std::uint32_t state = 1;
+float draw() {
+    state = state * 1664525u + 1013904223u;
+    return static_cast<float>(static_cast<double>(state) / 4294967296.0 * 2.0 - 1.0);
+}
+Floats drawn(std::int64_t n) {
+    Floats out(static_cast<std::size_t>(n));
+    for (auto& x : out) x = draw();
+    return out;
+}
+std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+constexpr float kGuard = -7.0f;
+Floats guarded(std::int64_t n) { return Floats(at(n + 3), kGuard); }
+bool whole(const Floats& x) { return x[x.size() - 1] == kGuard && x[x.size() - 2] == kGuard && x[x.size() - 3] == kGuard; }
+double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+int projecting(std::int64_t n_rows, std::int64_t n_features, std::int64_t n_blocks) {
+    const Floats X = drawn(9 * n_features), basis = drawn(n_blocks * n_features * kPanelRows);
+    std::vector<std::int64_t> row(at(n_rows));
+    for (std::int64_t n = 0; n < n_rows; ++n) row[at(n)] = (5 * n + 2) % 9;
+    Floats out = guarded(n_blocks * kPanelRows * n_rows);
+    project_rows({X.data(), row.data(), basis.data(), n_rows, n_features, n_blocks, out.data()});
+    CHECK(whole(out));
+    for (std::int64_t c = 0; c < n_blocks * kPanelRows; ++c) {
+        for (std::int64_t n = 0; n < n_rows; ++n) {
+            double sum = 0.0;
+            for (std::int64_t f = 0; f < n_features; ++f) {
+                sum += static_cast<double>(X[at(row[at(n)] * n_features + f)]) *
+                       static_cast<double>(basis[at((c / kPanelRows * n_features + f) * kPanelRows + c % kPanelRows)]);
+            }
+            CHECK(std::abs(sum - static_cast<double>(out[at(c * n_rows + n)])) < 1e-4);
+        }
+    }
+    return 0;
+}
+
+int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::int64_t K, std::int64_t C) {
+    const Floats by_weight_of_one = drawn(n_known * F), told = drawn((F + K) * n_told), start = drawn(K * n_known);
+    Floats by_row(at(n_known * F)), by_weight(at(n_known * F)), target(at(K * n_known));
+    const auto known = [&](std::int64_t n, std::int64_t f) { return by_weight_of_one[at(n * F + f)]; };
+    for (std::int64_t n = 0; n < n_known; ++n) {
+        for (std::int64_t f = 0; f < F; ++f) {
+            by_row[at((n / kPanelRows * F + f) * kPanelRows + n % kPanelRows)] = known(n, f);
+            by_weight[at((f / kPanelRows * n_known + n) * kPanelRows + f % kPanelRows)] = known(n, f);
+        }
+    }
+    for (std::int64_t i = 0; i < K * n_known; ++i) target[at(i)] = static_cast<float>(sigmoid(start[at(i)]));
+    std::vector<std::int64_t> label(at(n_told));
+    for (std::int64_t n = 0; n < n_told; ++n) label[at(n)] = n * 7 % C;
+    const Floats weight(at(n_known), 0.5f), share(at(n_told), 1.5f), penalty(at(F), 2.0f);
+    const std::vector<double> metric(at(F * F), 0.0);  // a poor guess: the gradients must teach it
+    Floats work = guarded(descent_scratch(n_known, n_told, F, K, C)), move = guarded(K * F);
+    std::vector<double> room(at(F * F));
+    const auto steps = anchored_descent({by_row.data(), by_weight.data(), start.data(), target.data(), weight.data(),
+                                         told.data(), label.data(), share.data(), metric.data(), penalty.data(), n_known,
+                                         n_told, F, K, C, 1, 0, 300, 1e-11f, work.data(), room.data(), move.data()});
+    CHECK(steps > 0 && steps < 300);
+    CHECK(whole(work) && whole(move));
+    for (std::int64_t k = 0; k < K; ++k) {
+        std::vector<double> gradient(at(F));
+        for (std::int64_t f = 0; f < F; ++f) gradient[at(f)] = 2.0 * static_cast<double>(move[at(k * F + f)]);
+        for (std::int64_t n = 0; n < n_known + n_told; ++n) {
+            const bool old = n < n_known;
+            const std::int64_t t = n - n_known;
+            const auto x = [&](std::int64_t f) { return static_cast<double>(old ? known(n, f) : told[at(f * n_told + t)]); };
+            double s = static_cast<double>(old ? start[at(k * n_known + n)] : told[at((F + k) * n_told + t)]);
+            for (std::int64_t f = 0; f < F; ++f) s += static_cast<double>(move[at(k * F + f)]) * x(f);
+            const double wanted = old ? static_cast<double>(target[at(k * n_known + n)]) : (label[at(t)] == k % C ? 1.0 : 0.0);
+            for (std::int64_t f = 0; f < F; ++f) gradient[at(f)] += (old ? 0.5 : 1.5) * (sigmoid(s) - wanted) * x(f);
+        }
+        for (const double slope : gradient) CHECK(std::abs(slope) < 2e-3);
+    }
+    return 0;
+}
+
+}  // namespace
+
+int main() {
+    for (const char* caps : {"baseline", "avx2", "avx512"}) {
+        setenv("DISSENSUS_CAPS", caps, 1);
+        dissensus::refresh_isa();
+        for (const std::int64_t n : {0, 1, 6, 7, 13}) {
+            if (projecting(n, 1, 1) || projecting(n, 33, 2)) return 1;
+        }
+        for (const std::int64_t told : {1, 31, 32, 67}) {
+            if (descending(0, told, 32, 4, 4) || descending(64, told, 32, 7, 3) || descending(160, told, 64, 35, 5)) return 1;
+        }
+    }
+    return 0;
+}
