@@ -63,6 +63,7 @@ def test_published_size_and_shape_trace() -> None:
     assert trace == [(128, 64, 115), (128, 32, 57), (256, 16, 28), (256, 8, 14), (256, 4, 7), (256, 2, 3), (512, 1, 1)]
 
 
+@pytest.mark.compiled
 def test_front_end_is_librosas() -> None:
     librosa = pytest.importorskip("librosa")
     signal = np.random.default_rng(1).standard_normal(CHUNK_SAMPLES).astype(np.float32) * 0.1

@@ -108,6 +108,7 @@ def test_sound_is_audible_bounded_and_as_loud_as_the_cue(setting):
     assert abs(20 * np.log10(signal.std()) - at("tenderness")["level"]) < 1.0
 
 
+@pytest.mark.compiled
 def test_sound_carries_level_brightness_and_register():
     def mean(name, *emotion):
         rows = [summary(synthetic.render(*EMOTIONS[e], duration_s=6, seed=s), 16000) for e in emotion for s in range(3)]

@@ -59,6 +59,7 @@ def test_umap_says_that_it_is_not_installed(surveys: Dataset, monkeypatch: pytes
     assert "UMAP, 2 dimensions: not installed (pip install umap-learn)" in text
 
 
+@pytest.mark.compiled
 def test_windows_are_made_up_for_every_clip(surveys: Dataset) -> None:
     X, of = made_up_windows(surveys, duration_s=6.0, random_state=1)
     assert X.shape == (len(of), 260)

@@ -135,6 +135,7 @@ def test_jitter_and_shimmer_of_alternating_pulses():
     assert abs(np.median(r[:, column("shimmerLocal_sma")]) - 0.2 / 0.9) < 0.02
 
 
+@pytest.mark.compiled
 def test_windows_are_mean_and_population_sd_of_the_rows(rows):
     x = voice(SR, 3.0)
     features = is13(x, SR)
@@ -155,6 +156,7 @@ def test_short_signals_give_one_window():
     assert len(is13(tone(300, 0.4), SR)) == 1
 
 
+@pytest.mark.compiled
 def test_deltas_of_pairs_do_not_depend_on_the_past():
     x = voice(SR, 2.0)
     late = np.concatenate([np.zeros(SR, dtype=np.float32), x])
@@ -167,6 +169,7 @@ def test_deltas_of_pairs_do_not_depend_on_the_past():
     assert np.abs(growing[20:150]).max() < np.abs(here).max()
 
 
+@pytest.mark.compiled
 def test_input_is_kept_and_threads_change_nothing(rows):
     x = np.tile(voice(SR, 3.0), 3)
     before = x.copy()

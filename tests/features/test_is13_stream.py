@@ -30,6 +30,7 @@ def in_parts(stream: IS13Stream | DescriptorStream, x: np.ndarray, seed: int) ->
     return np.concatenate([*(stream.push(part) for part in np.split(x, cuts)), stream.finish()])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("options", [{}, {"window_s": 0.3, "overlap": 0.0}, {"voiced_deltas": "pairs", "n_threads": 2}])
 @pytest.mark.parametrize("sr", [8000, 16000, 22050])
 def test_parts_give_exactly_the_windows_of_the_whole(sr: int, options: dict[str, object]) -> None:
@@ -37,6 +38,7 @@ def test_parts_give_exactly_the_windows_of_the_whole(sr: int, options: dict[str,
     assert np.array_equal(in_parts(IS13Stream(sr, **options), x, 1), is13(x, sr, **options))
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 def test_small_steps_change_no_bit(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     x = voice(SR, 4.0, seed=5)
@@ -47,6 +49,7 @@ def test_small_steps_change_no_bit(monkeypatch: pytest.MonkeyPatch, backend: str
         assert np.array_equal(in_parts(DescriptorStream(SR, backend=backend), x, step), whole), step
 
 
+@pytest.mark.compiled
 def test_every_end_of_a_signal_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths around a whole number of steps: where the last frames, and the rows after them, fall in the next one."""
     x = voice(SR, 2.0, seed=6)
@@ -58,6 +61,7 @@ def test_every_end_of_a_signal_fits(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(in_parts(IS13Stream(SR, window_s=0.2), x[:n], n), want), n
 
 
+@pytest.mark.compiled
 def test_a_long_period_keeps_its_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Low pitches walk in long strides: the mark may lie well before the frames to come."""
     t = np.arange(6 * SR) / SR
@@ -109,6 +113,7 @@ def _peak_kib(minutes: int) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.compiled
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in KiB on Linux")
 @pytest.mark.parametrize("minutes", [10, pytest.param(120, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_signal(minutes: int) -> None:

@@ -51,6 +51,7 @@ PLANS = [
 ]
 
 
+@pytest.mark.compiled
 @pytest.mark.filterwarnings("ignore:Empty filters detected")
 @pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize("plan", PLANS, ids=lambda p: f"{p.n_fft}-{p.hop_length}-{p.n_mels}-{p.pad_mode}-{p.power:g}")
@@ -65,6 +66,7 @@ def test_within_a_thousandth_of_a_db_of_librosa(plan: MelPlan, backend: str) -> 
     np.testing.assert_allclose(got[heard], want[heard], atol=1e-3)
 
 
+@pytest.mark.compiled
 @pytest.mark.filterwarnings("ignore:Empty filters detected")
 @pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize("hz", [100.0, 441.0, 3333.0, 7000.0, None])
@@ -174,6 +176,7 @@ def test_batches_equal_single_calls_for_any_number_of_threads(backend: str) -> N
     assert all(np.array_equal(a, b) for a, b in zip(signals, before, strict=True))
 
 
+@pytest.mark.compiled
 def test_natural_logarithm_with_an_offset_as_the_transfer_models_use_it() -> None:
     y = music(16000)
     plan = MelPlan(
@@ -186,6 +189,7 @@ def test_natural_logarithm_with_an_offset_as_the_transfer_models_use_it() -> Non
     np.testing.assert_allclose(plan(y), np.log(spectrum + 1.19e-7).T, atol=2e-4)
 
 
+@pytest.mark.compiled
 def test_sizes_that_are_no_power_of_two_use_the_reference() -> None:
     plan = MelPlan(n_fft=400, hop_length=160, n_mels=80)
     y = music(4000)
@@ -194,6 +198,7 @@ def test_sizes_that_are_no_power_of_two_use_the_reference() -> None:
         plan(y, backend="native" if "native" in FAST else "numba")
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("htk", [True, False])
 @pytest.mark.parametrize("norm", ["slaney", None])
 def test_filters_are_librosas(htk: bool, norm: str | None) -> None:

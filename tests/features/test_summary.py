@@ -37,6 +37,7 @@ def test_shape_and_type():
 SLOW = ("tempo_bpm", "tempo_clarity", "major_minus_minor", "key_strength", "chroma_entropy")
 
 
+@pytest.mark.compiled
 def test_a_window_depends_on_its_own_samples_but_for_what_takes_longer_to_hear():
     signal = np.random.default_rng(0).normal(size=4 * SR) * 0.1
     whole, alone = summary(signal, SR)[4], summary(signal[2 * SR : 3 * SR], SR)[0]  # both begin with a frame
@@ -50,6 +51,7 @@ def test_a_window_depends_on_its_own_samples_but_for_what_takes_longer_to_hear()
     np.testing.assert_array_equal(summary(late, SR)[:4], summary(late[: 12 * SR], SR)[:4])
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize(
     ("sr", "options"), [(16000, {}), (22050, {"window_s": 3.0, "overlap": 0.0}), (44100, {"context_s": 2.0})]
 )
@@ -84,6 +86,7 @@ def clicks(bpm, seconds=12.0, sr=SR):
     return x
 
 
+@pytest.mark.compiled
 @pytest.mark.parametrize("bpm", [45, 60, 72, 90, 100, 113, 120, 137, 150, 174, 190])
 @pytest.mark.parametrize("sr", [16000, 22050])
 def test_tempo_of_clicks(bpm, sr):
@@ -102,6 +105,7 @@ def test_without_onsets_the_prior_speaks():
     assert (column(X, "tempo_clarity") == 0).all()
 
 
+@pytest.mark.compiled
 def test_tempo_and_mode_of_synthetic_music():
     """On 600 clips: 78 % within 4 % of the tempo or an octave from it, 79 % of the clear modes right."""
     latent = draw_latent(80, np.random.default_rng(1))
@@ -150,6 +154,7 @@ def test_all_twelve_tones_have_no_key():
     assert column(summary(x, SR), "chroma_entropy").min() > 0.97 * np.log(12)
 
 
+@pytest.mark.compiled
 @given(
     st.sampled_from([8000, 16000, 22050, 44100]),
     st.integers(1, 30000),

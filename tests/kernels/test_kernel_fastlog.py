@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hard_committees import JIT_OFF
 
 Twin = Callable[[str], Callable[..., Any]]
@@ -35,6 +36,34 @@ def test_all_mantissas_of_the_octave_below_one(twin: Twin) -> None:
     exact = np.log(x.astype(np.float64))
     unit = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
     assert (np.abs(out - exact) <= 2 * unit).all()
+
+
+@pytest.mark.slow
+def test_every_float32_there_is(twin: Twin) -> None:
+    log = twin("log_into")
+    step = 1 << 24
+    out, worst = np.empty(step, np.float32), 0.0
+    for first in range(0, 1 << 31, step):
+        bits = np.arange(first, first + step, dtype=np.uint32)
+        x = bits.view(np.float32)
+        log(x, out)
+        if first >= 0x7F800000 - step:  # up to infinity and the numbers that are none
+            finite = bits < 0x7F800000
+            assert np.isnan(out[bits > 0x7F800000]).all()
+            assert (out[bits == 0x7F800000] == np.inf).all()
+        elif first == 0:
+            finite = bits > 0
+            assert out[0] == -np.inf
+        else:
+            finite = np.ones(step, bool)
+        with np.errstate(all="ignore"):
+            exact = np.log(x, dtype=np.float64)
+            unit = np.spacing(np.abs(exact).astype(np.float32))
+            error = np.abs(out - exact) / unit
+        worst = max(worst, float(error[finite].max(initial=0.0)))
+        log((bits | np.uint32(1 << 31)).view(np.float32), out)
+        assert np.isnan(out[1 if first == 0 else 0 :]).all()
+    assert worst <= 2
 
 
 def test_edges(twin: Twin) -> None:
