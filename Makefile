@@ -42,7 +42,7 @@ test-slow: $(VENV)/.installed-dev ## The long tests
 
 # All but the command line and what decodes, stores or reads files. Marked `compiled`: what would take for ever.
 NOJIT := tests --ignore=tests/cli --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_pool.py \
-         --ignore=tests/features/test_extract.py --ignore-glob='tests/datasets/test_[d-t]*' --ignore=tests/test_readme.py
+         --ignore=tests/features/test_extract.py --ignore-glob='tests/datasets/test_[dlt]*' --ignore=tests/test_readme.py
 
 test-nojit: $(VENV)/.installed-dev ## The tests that meet a kernel, with the JIT off: what the Numba sources say, line by line
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not data and not compiled" $(NOJIT)
