@@ -59,11 +59,11 @@ DISSENSUS_INLINE Bytes larger(Bytes a, Bytes b) noexcept {
 #endif
 }
 
-DISSENSUS_INLINE bool any_above(Bytes value, std::int64_t most) noexcept {
-    const Bytes limit = static_cast<std::uint8_t>(most) - Bytes{};
+DISSENSUS_INLINE bool any_above(Bytes value, std::uint8_t most) noexcept {
 #if defined(__AVX512BW__)
-    return _mm512_cmpgt_epu8_mask((__m512i)value, (__m512i)limit) != 0;
+    return _mm512_cmpgt_epu8_mask((__m512i)value, (__m512i)(Bytes{} + most)) != 0;
 #elif defined(__AVX2__)
+    const Bytes limit = Bytes{} + most;
     return _mm256_movemask_epi8(_mm256_cmpeq_epi8((__m256i)larger(value, limit), (__m256i)limit)) != -1;
 #else
     return vmaxvq_u8((uint8x16_t)value) > most;

@@ -110,7 +110,7 @@ inline std::int64_t few_votes_of(const std::uint8_t* first, std::int64_t member_
     for (; i + kBytes <= n; i += kBytes) {
         Bytes total[2 * pairs];
         const Bytes largest = count_bytes<pairs, pairs <= 2>(counts, first + i, member_stride, n_members, total);
-        if (any_above(largest, n_classes - 1)) break;
+        if (any_above(largest, static_cast<std::uint8_t>(n_classes - 1))) break;
         sums.put(total, out + i);
     }
     return i;

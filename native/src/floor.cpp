@@ -5,7 +5,7 @@
 namespace dissensus {
 namespace {
 
-// More than the float32 bounds of scan_tile and row_spreads can be off, in nats: a few roundings per class in the distance
+// More than the float32 bounds of scan_tile and RowLanes can be off, in nats: a few roundings per class in the distance
 // from the mean, and as many in the sums.
 double rounding(std::int64_t n_classes) noexcept {
     return 1.2e-7 * double(n_classes + 8) * (5.0 + std::log(double(n_classes)));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "blocks.hpp"
+#include "divergence_impl.hpp"
 #include "mean_impl.hpp"
 #include "measures_impl.hpp"
 #include "tile_impl.hpp"
@@ -44,12 +45,13 @@ inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weigh
         return floor.spread < kInfinity ? scan_streams<T, 0, true, kHeld>(in, members, floor, out)
                                         : scan_streams<T, 0, true, kHeldLong>(in, members, floor, out);
     }
-    float mean[kBlockFloats];
+    float mean[kBlockFloats + kSpare];
     if (in.n_members <= kStreams && in.n_classes <= 32 && in.ahead > 0) {  // a little at a time: memory is never left waiting
         const Streams<T> members(in, weight, weight_sum, 0);
         std::uint64_t found = 0;
-        for (std::int64_t i = 0; i < in.n; i += kTile) {
-            const std::int64_t n = least(kTile, in.n - i);
+        const std::int64_t step = in.n_classes > 3 ? kTile : in.n_classes == 2 ? 2 * kTile : 4 * kTile;  // whole lines
+        for (std::int64_t i = 0; i < in.n; i += step) {
+            const std::int64_t n = least(step, in.n - i);
             add_streams<T, true>(members, i * in.n_classes, true, in.ahead, n * in.n_classes, mean);
             found |= scan_rows(measure, mean, n, in.n_classes, floor, out + i) << (i / kTile);
         }

@@ -78,7 +78,7 @@ std::uint64_t scan_total(int measure, const std::int32_t* total, std::int64_t n,
         return measure == 2 ? scan_total_tiles<2>(total, n, unit, floor, out)
                             : scan_total_tiles<0>(total, n, unit, floor, out);
     }
-    float mean[kBlockFloats];
+    float mean[kBlockFloats + kSpare];
     scale(total, n * n_classes, unit, mean);
     return scan_rows(measure, mean, n, n_classes, floor, out);
 }
@@ -87,10 +87,15 @@ std::uint64_t scan_total(int measure, const std::int32_t* total, std::int64_t n,
 struct Least {
     Floats spread = all(kInfinity), lead = all(kInfinity);
 
-    DISSENSUS_INLINE void take(const Tile& mean) noexcept {
-        const Floats off = all(-kInfinity), part = 1.0f / where(mean.fit, mean.sum, all(1.0f));
-        spread = lesser(spread, where(mean.fit, tile_spread(mean) * (part * part * part), off));
-        lead = lesser(lead, where(mean.fit, tile_lead(mean) * part, off));
+    DISSENSUS_INLINE void take(Ints fit, Floats sum, Floats track_spread, Floats track_lead) noexcept {
+        const Floats off = all(-kInfinity), part = 1.0f / where(fit, sum, all(1.0f));
+        spread = lesser(spread, where(fit, track_spread * (part * part * part), off));
+        lead = lesser(lead, where(fit, track_lead * part, off));
+    }
+    DISSENSUS_INLINE void take(const Tile& mean) noexcept { take(mean.fit, mean.sum, tile_spread(mean), tile_lead(mean)); }
+    template <int fixed>
+    DISSENSUS_INLINE void take(const RowLanes<fixed>& mean) noexcept {
+        take(mean.fit, mean.sum, mean.spread(), mean.lead());
     }
     inline void put(float* least_spread, float* least_lead) const noexcept {
         *least_spread = *least_lead = kInfinity;
@@ -101,29 +106,35 @@ struct Least {
     }
 };
 
+// Of at most kMostColumns classes.
+template <int fixed>
+inline void take_columns(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, Least& least_of) noexcept {
+    constexpr std::int64_t room = fixed > 0 ? fixed : kMostColumns;
+    const std::int64_t k = fixed > 0 ? fixed : n_classes;
+    float mean[room * kLanes + kSpare];
+    Floats p[room];
+    for (std::int64_t i = 0; i < n; i += kLanes) {
+        const std::int64_t some = least(kLanes, n - i);
+        scale(total + i * k, some * k, unit, mean);
+        for (std::int64_t j = some * k; j < kLanes * k; ++j) mean[j] = mean[j - k];  // the last one again and again
+        to_columns<fixed>(mean, k, p);
+        least_of.take(RowLanes<fixed>(p, k));
+    }
+}
+
 void least_spread(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, float* spread,
                   float* lead) noexcept {
     Least least_of;
-    std::int64_t i = 0;
-    for (; n_classes == 4 && i + kLanes <= n; i += kLanes) {
-        Floats rows[4];
-        for (int r = 0; r < 4; ++r) rows[r] = to_floats(load(total + 4 * i + kLanes * r)) * unit;
-        least_of.take(Tile(rows));
-    }
-    const std::int64_t step = least(kTile, tracks_per_block(n_classes));
-    for (; i < n; i += step) {
-        const std::int64_t some = least(step, n - i);
-        float mean[kBlockFloats], spreads[kTile], cubes[kTile], margins[kTile];
-        scale(total + i * n_classes, some * n_classes, unit, mean);
-        row_spreads_any(mean, some, n_classes, spreads, cubes);
-        margin_rows(mean, some, n_classes, margins);
-        for (std::int64_t l = 0; l < some; ++l) {
-            const bool fit = spreads[l] >= 0.0f;
-            const float a = fit ? spreads[l] / cubes[l] : -kInfinity, b = fit ? 1.0f - margins[l] : -kInfinity;
-            const int at = static_cast<int>(l) % kLanes;
-            least_of.spread[at] = a < least_of.spread[at] ? a : least_of.spread[at];
-            least_of.lead[at] = b < least_of.lead[at] ? b : least_of.lead[at];
-        }
+    switch (n_classes) {
+        case 2: take_columns<2>(total, n, n_classes, unit, least_of); break;
+        case 3: take_columns<3>(total, n, n_classes, unit, least_of); break;
+        case 4: take_columns<4>(total, n, n_classes, unit, least_of); break;
+        default:
+            if (n_classes <= kMostColumns) {
+                take_columns<0>(total, n, n_classes, unit, least_of);
+            } else if (n > 0) {  // no bound
+                least_of.spread = least_of.lead = all(-kInfinity);
+            }
     }
     least_of.put(spread, lead);
 }

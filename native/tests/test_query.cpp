@@ -259,18 +259,25 @@ int main() {
         for (std::int64_t n = 0; n <= 67; ++n) {
             test_utilities(1 + n % 9, n, 4);
             test_utilities(5, n, 1 + n % 12);
+            test_utilities(3, n, 13 + n % 24);
             test_votes(1 + n % 40, n, 1 + n % 9);
             test_state(1 + n % 9, n, 1 + n % 6);
             test_top_k(n);
         }
         test_utilities(3, 2500, 4);
+        for (const std::int64_t c : {2, 3, 5, 6, 7, 8, 9, 16, 28}) test_utilities(20, 300, c);
+        test_utilities(40, 100, 28);
+        test_utilities(300, 20, 5);
         test_utilities(64, 90, 64);
+        test_utilities(3, 37, 256);
+        test_utilities(3, 37, 257);
         test_votes(20, 2500, 4);
         for (std::int64_t c = 1; c <= 9; ++c) {
             for (const std::int64_t m : {1, 2, 14, 15, 16, 31, 32}) test_votes(m, 150, c);
         }
         test_votes(300, 1100, 255);
         test_state(20, 2500, 4);
+        for (const std::int64_t c : {1, 2, 3, 7, 9, 15, 16, 17, 31, 64, 300}) test_state(3, 290, c);
         test_top_k(2500);
     }
     if (failures > 0) std::fprintf(stderr, "%d checks failed\n", failures);
