@@ -171,7 +171,9 @@ def test_counting_backends_count_alike(counting: str, width: int, rows_are_units
             assert counted("reference", other, rows_are_units, -3, width) is None
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "level", [pytest.param(level, marks=pytest.mark.compiled) if level == "ordinal" else level for level in LEVELS]
+)
 def test_one_value_whatever_the_layout_type_and_threads(level: str) -> None:
     rng = np.random.default_rng(5)
     ratings = rng.integers(0, 11, (61, 301)).astype(float)

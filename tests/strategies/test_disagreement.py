@@ -132,6 +132,7 @@ def test_votes_on_threads() -> None:
     np.testing.assert_array_equal(top.index, select_top(one, 20))
 
 
+@pytest.mark.compiled
 def test_weighted_votes_on_threads() -> None:
     rng = np.random.default_rng(2)
     votes, weight = rng.integers(0, 4, (9, 200_001)).astype(np.uint8), rng.random(9)
