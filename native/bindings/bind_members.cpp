@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <stdexcept>
+#include <vector>
 
 #include "dissensus/members.hpp"
 
@@ -13,6 +14,7 @@ namespace {
 
 using dissensus::kLanes;
 using dissensus::kTilePanels;
+using dissensus::Soon;
 using dissensus::Tile;
 
 template <class T, int D>
@@ -48,6 +50,33 @@ const Tile* checked_tiles(const In<std::int64_t, 1>& start, const In<std::int64_
     return all;
 }
 
+/// What float32 windows are standardised with, prepared once for a call.
+struct Prepared {
+    std::vector<float> quick;
+    dissensus::Scaling scaling;
+
+    Prepared(const In<double, 1>& mean, const In<double, 1>& inverse)
+        : quick(static_cast<std::size_t>(dissensus::quick_floats(size(mean, 0)))),
+          scaling{mean.data(), inverse.data(),
+                  dissensus::quick_scaling(mean.data(), inverse.data(), size(mean, 0), quick.data())} {}
+};
+
+/// Rows of weights turned round, once for a call.
+struct Turned {
+    std::vector<float> linear, quadratic;
+    dissensus::Weights weights;
+
+    Turned(const In<float, 2>& rows, const In<float, 2>* bend)
+        : linear(turned(rows)), quadratic(bend != nullptr ? turned(*bend) : std::vector<float>()),
+          weights{linear.data(), quadratic.empty() ? nullptr : quadratic.data(), size(rows, 0)} {}
+
+    static std::vector<float> turned(const In<float, 2>& rows) {
+        std::vector<float> out(rows.shape(0) * rows.shape(1));
+        dissensus::by_feature(rows.data(), size(rows, 0), size(rows, 1), out.data());
+        return out;
+    }
+};
+
 template <class T>
 std::int64_t lay_panels(In<T, 2> X, In<double, 1> mean, In<double, 1> inverse, In<std::int64_t, 1> start,
                         In<std::int64_t, 2> tiles, std::int64_t begin, std::int64_t end, Out<float, 3> panels) {
@@ -55,30 +84,38 @@ std::int64_t lay_panels(In<T, 2> X, In<double, 1> mean, In<double, 1> inverse, I
     require(size(mean, 0) == F && size(inverse, 0) == F && size(panels, 1) == F && size(panels, 2) == kLanes,
             "mean, inverse and panels must have as many features as X, and panels 32 lanes");
     const Tile* all = checked_tiles(start, tiles, begin, end, size(X, 0), size(panels, 0));
+    const Prepared prepared(mean, inverse);
     nb::gil_scoped_release release;
     std::int64_t bad = -1;
     for (std::int64_t j = begin; j < end && bad < 0; ++j) {
-        bad = dissensus::lay_panels(X.data() + all[j].row * F, all[j].windows, F, mean.data(), inverse.data(),
+        bad = dissensus::lay_panels(X.data() + all[j].row * F, all[j].windows, F, prepared.scaling,
                                     panels.data() + all[j].panel * F * kLanes);
         if (bad >= 0) bad += all[j].row;
     }
     return bad;
 }
 
-void panel_scores(In<float, 3> panels, std::int64_t first, std::int64_t last, In<float, 2> linear, In<float, 2> quadratic,
-                  In<std::int64_t, 1> column, Out<float, 3> out) {
+/// Checks of weights that score panels into `out`.
+void check_weights(const In<float, 3>& panels, const In<float, 2>& linear, const In<float, 2>& quadratic,
+                   const In<std::int64_t, 1>& column, const Out<float, 3>& out) {
     const std::int64_t F = size(panels, 1), K = size(linear, 0), rows = size(out, 1);
     require(size(panels, 2) == kLanes && size(out, 2) == kLanes, "panels have 32 lanes");
     require(size(linear, 1) == F && size(quadratic, 1) == F && (size(quadratic, 0) == 0 || size(quadratic, 0) == K),
             "linear and quadratic must have as many features as panels");
     require(size(column, 0) == K, "one column a model");
     for (std::int64_t k = 0; k < K; ++k) require(column.data()[k] >= 0 && column.data()[k] < rows, "a column is not in out");
+}
+
+void panel_scores(In<float, 3> panels, std::int64_t first, std::int64_t last, In<float, 2> linear, In<float, 2> quadratic,
+                  In<std::int64_t, 1> column, Out<float, 3> out) {
+    const std::int64_t F = size(panels, 1), K = size(linear, 0), rows = size(out, 1);
+    check_weights(panels, linear, quadratic, column, out);
     require(first >= 0 && last <= size(panels, 0) && last <= size(out, 0), "there are fewer panels");
     if (first >= last || K == 0) return;
-    const dissensus::Weights weights{linear.data(), size(quadratic, 0) ? quadratic.data() : nullptr, K};
+    const Turned turned(linear, size(quadratic, 0) ? &quadratic : nullptr);
     nb::gil_scoped_release release;
-    dissensus::panel_scores(panels.data() + first * F * kLanes, last - first, F, weights, column.data(),
-                            out.data() + first * rows * kLanes, rows);
+    dissensus::panel_scores(panels.data() + first * F * kLanes, last - first, F, turned.weights, column.data(),
+                            out.data() + first * rows * kLanes, rows, {});
 }
 
 dissensus::Votes checked_votes(const In<float, 2>& offset, std::int64_t n_softmax, const In<std::int64_t, 1>& start,
@@ -91,24 +128,36 @@ dissensus::Votes checked_votes(const In<float, 2>& offset, std::int64_t n_softma
     return votes;
 }
 
-void panel_votes(In<float, 3> bent, In<float, 3> straight, In<float, 3> small, In<float, 2> move,
+void panel_votes(In<float, 3> panels, In<float, 2> linear, In<float, 2> quadratic, In<std::int64_t, 1> column,
+                 Out<float, 3> bent, In<float, 3> straight, In<float, 3> small, In<float, 2> move,
                  In<std::int64_t, 1> start, In<std::int64_t, 2> tiles, std::int64_t begin, std::int64_t end,
                  In<float, 2> offset, std::int64_t n_softmax, Out<float, 2> work, Out<double, 3> sums) {
     const dissensus::Votes votes = checked_votes(offset, n_softmax, start, sums);
-    const std::int64_t P = size(bent, 0), C = votes.n_classes, n_sigmoid = votes.n_members - n_softmax;
-    require(size(straight, 0) == P && size(small, 0) == P && size(bent, 2) == kLanes && size(straight, 2) == kLanes &&
+    const std::int64_t P = size(bent, 0), F = size(panels, 1), C = votes.n_classes, n_sigmoid = votes.n_members - n_softmax;
+    const std::int64_t K = size(linear, 0), bent_rows = size(bent, 1);
+    check_weights(panels, linear, quadratic, column, bent);
+    require(size(quadratic, 0) == K, "the scores that are held anew are those of softmax members: linear and quadratic");
+    require(size(panels, 0) == P && size(straight, 0) == P && size(small, 0) == P && size(straight, 2) == kLanes &&
                 size(small, 2) == kLanes,
-            "bent, straight and small must have the same panels");
-    const std::int64_t bent_classes = n_softmax ? size(bent, 1) / n_softmax : C;
-    require(size(bent, 1) == n_softmax * bent_classes && (bent_classes == C || bent_classes == C - 1) &&
+            "panels, bent, straight and small must have the same panels");
+    const std::int64_t bent_classes = n_softmax ? bent_rows / n_softmax : C;
+    require(bent_rows == n_softmax * bent_classes && (bent_classes == C || bent_classes == C - 1) &&
                 size(straight, 1) == n_sigmoid * C && size(move, 0) == n_sigmoid * C && size(move, 1) == size(small, 1),
             "rows do not fit members, classes and the small space");
     require(size(work, 0) * size(work, 1) >= dissensus::votes_scratch(n_sigmoid, C), "work is too small");
     const Tile* all = checked_tiles(start, tiles, begin, end, -1, P);
-    const dissensus::Held held{bent.data(),      size(bent, 1), bent_classes,   straight.data(),
-                               size(straight, 1), small.data(), n_sigmoid ? size(small, 1) : 0, move.data()};
+    const Turned turned(linear, &quadratic), moved(move, nullptr);
+    const dissensus::Held held{bent.data(),      bent_rows,    bent_classes,                      straight.data(),
+                               size(straight, 1), small.data(), n_sigmoid ? size(small, 1) : 0, moved.linear.data(), true};
     nb::gil_scoped_release release;
-    for (std::int64_t j = begin; j < end; ++j) dissensus::add_votes(all[j], held, votes, work.data());
+    for (std::int64_t j = begin; j < end; ++j) {
+        const std::int64_t n_panels = (all[j].windows + kLanes - 1) / kLanes;
+        if (K > 0) {
+            dissensus::panel_scores(panels.data() + all[j].panel * F * kLanes, n_panels, F, turned.weights, column.data(),
+                                    bent.data() + all[j].panel * bent_rows * kLanes, bent_rows, {});
+        }
+        dissensus::add_votes(all[j], held, votes, work.data());
+    }
 }
 
 template <class T>
@@ -129,41 +178,29 @@ std::int64_t tile_votes(In<T, 2> X, In<double, 1> mean, In<double, 1> inverse, I
             "scratch is too small");
     const Tile* all = checked_tiles(start, tiles, begin, end, size(X, 0), -1);
     float *scores = held.data(), *plain = scores + kTilePanels * n_bent * kLanes;
-    const dissensus::Held tile_held{scores, n_bent, C - 1, plain, n_straight, nullptr, 0, nullptr};
+    const dissensus::Held tile_held{scores, n_bent, C - 1, plain, n_straight, nullptr, 0, nullptr, false};
+    const Prepared prepared(mean, inverse);
+    const Turned curved(bent, &bend), flat(straight, nullptr);
+    const std::int64_t share = 4 * n_bent + 2 * n_straight > 0 ? 4 * n_bent + 2 * n_straight : 1;  // of the work
     nb::gil_scoped_release release;
     for (std::int64_t j = begin; j < end; ++j) {
         Tile tile = all[j];
         const std::int64_t n_panels = (tile.windows + kLanes - 1) / kLanes;
         const std::int64_t bad =
-            dissensus::lay_panels(X.data() + tile.row * F, tile.windows, F, mean.data(), inverse.data(), panels.data());
+            dissensus::lay_panels(X.data() + tile.row * F, tile.windows, F, prepared.scaling, panels.data());
         if (bad >= 0) return tile.row + bad;
-        dissensus::panel_scores(panels.data(), n_panels, F, {bent.data(), bend.data(), n_bent}, nullptr, scores, n_bent);
-        dissensus::panel_scores(panels.data(), n_panels, F, {straight.data(), nullptr, n_straight}, nullptr, plain,
-                                n_straight);
+        Soon early{panels.data(), 0}, late = early;
+        if (j + 1 < end) {
+            const std::int64_t bytes = all[j + 1].windows * F * static_cast<std::int64_t>(sizeof(T));
+            early = {X.data() + all[j + 1].row * F, bytes * 4 * n_bent / share};
+            late = {static_cast<const char*>(early.at) + early.bytes, bytes - early.bytes};
+        }
+        dissensus::panel_scores(panels.data(), n_panels, F, curved.weights, nullptr, scores, n_bent, early);
+        dissensus::panel_scores(panels.data(), n_panels, F, flat.weights, nullptr, plain, n_straight, late);
         tile.panel = 0;
         dissensus::add_votes(tile, tile_held, votes, work.data());
     }
     return -1;
-}
-
-std::int64_t bound_descent(In<float, 3> by_row, In<float, 3> by_weight, In<float, 2> start, In<float, 2> target,
-                            In<float, 1> weight, In<float, 3> inverse, In<float, 1> penalty, std::int64_t max_steps,
-                            double tol, Out<float, 3> score, Out<float, 3> work, Out<float, 2> move) {
-    const std::int64_t K = size(move, 0), F = size(move, 1), N = size(weight, 0);
-    require(N % kLanes == 0 && F % kLanes == 0, "rows and weights must be multiples of 32");
-    require(size(by_row, 0) * kLanes == N && size(by_row, 1) == F && size(by_row, 2) == kLanes &&
-                size(by_weight, 0) * kLanes == F && size(by_weight, 1) == N && size(by_weight, 2) == kLanes &&
-                size(inverse, 0) * kLanes == F && size(inverse, 1) == F && size(inverse, 2) == kLanes,
-            "panels do not fit rows and weights");
-    require(size(start, 0) == K && size(start, 1) == N && size(target, 0) == K && size(target, 1) == N &&
-                size(score, 0) >= 1 && size(score, 1) == K && size(score, 2) == N && size(work, 0) == 4 && size(work, 1) == K &&
-                size(work, 2) == F && size(penalty, 0) == F,
-            "arrays do not fit models, rows and weights");
-    const dissensus::Bound job{by_row.data(), by_weight.data(), start.data(),  target.data(), weight.data(),
-                               inverse.data(), penalty.data(),  N,             F,             K,
-                               max_steps,      static_cast<float>(tol), score.data(), work.data(), move.data()};
-    nb::gil_scoped_release release;
-    return dissensus::bound_descent(job);
 }
 
 template <class T>
@@ -186,12 +223,9 @@ void bind_members(nb::module_& m) {
     m.def("panel_scores", &panel_scores, "panels"_a.noconvert(), "first"_a, "last"_a, "linear"_a.noconvert(),
           "quadratic"_a.noconvert(), "column"_a.noconvert(), "out"_a.noconvert(),
           "Write the scores of some models for some panels where they are held.");
-    m.def("panel_votes", &panel_votes, "bent"_a.noconvert(), "straight"_a.noconvert(), "small"_a.noconvert(),
+    m.def("panel_votes", &panel_votes, "panels"_a.noconvert(), "linear"_a.noconvert(), "quadratic"_a.noconvert(),
+          "column"_a.noconvert(), "bent"_a.noconvert(), "straight"_a.noconvert(), "small"_a.noconvert(),
           "move"_a.noconvert(), "start"_a.noconvert(), "tiles"_a.noconvert(), "begin"_a, "end"_a, "offset"_a.noconvert(),
           "n_softmax"_a, "work"_a.noconvert(), "sums"_a.noconvert(),
-          "As tile_votes, from scores that are held and a move of the sigmoid members' weights in a small space.");
-    m.def("bound_descent", &bound_descent, "by_row"_a.noconvert(), "by_weight"_a.noconvert(), "start"_a.noconvert(),
-          "target"_a.noconvert(), "weight"_a.noconvert(), "inverse"_a.noconvert(), "penalty"_a.noconvert(), "max_steps"_a,
-          "tol"_a, "score"_a.noconvert(), "work"_a.noconvert(), "move"_a.noconvert(),
-          "Minimise the log loss over a move of the weights by accelerated bound optimisation; the steps taken.");
+          "As tile_votes, from scores that are held, some of them anew, and a move of the sigmoid members' weights in a small space.");
 }

@@ -6,12 +6,11 @@
 namespace dissensus {
 
 struct Members {
-    std::int64_t (*lay_f32)(const float*, std::int64_t, std::int64_t, const double*, const double*, float*) noexcept;
-    std::int64_t (*lay_f64)(const double*, std::int64_t, std::int64_t, const double*, const double*, float*) noexcept;
-    void (*scores)(const float*, std::int64_t, std::int64_t, const Weights&, const std::int64_t*, float*,
-                   std::int64_t) noexcept;
+    std::int64_t (*lay_f32)(const float*, std::int64_t, std::int64_t, const Scaling&, float*) noexcept;
+    std::int64_t (*lay_f64)(const double*, std::int64_t, std::int64_t, const Scaling&, float*) noexcept;
+    void (*scores)(const float*, std::int64_t, std::int64_t, const Weights&, const std::int64_t*, float*, std::int64_t,
+                   const Soon&) noexcept;
     void (*votes)(const Tile&, const Held&, const Votes&, float*) noexcept;
-    std::int64_t (*bound)(const Bound&) noexcept;
 };
 
 extern const Members members_baseline;

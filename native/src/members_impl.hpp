@@ -1,96 +1,10 @@
 // Included once by every file that is compiled for an instruction set. Vectors are the compiler's own, as wide as that set's
 // registers; everything has internal linkage, so that the linker cannot hand one file's wide code to another.
 #include "members_lanes.hpp"
+#include "scores_impl.hpp"
 
 namespace dissensus {
 namespace {
-
-// ---- scores --------------------------------------------------------------------------------------------------------
-
-// kRows models by kLanes windows over some features; the sums wait in registers.
-template <int kRows, bool kBent>
-void few_scores(const float* panel, std::int64_t n_features, const float* linear, const float* quadratic,
-                std::int64_t stride, float* out, const std::int64_t* place, bool first) noexcept {
-    for (std::int64_t lane = 0; lane < kLanes; lane += kWide * kPair) {
-        Wide sum[kRows][kPair] = {};
-        const float* x = panel + lane;
-        for (std::int64_t f = 0; f < n_features; ++f, x += kLanes) {
-            Wide value[kPair];
-            __builtin_prefetch(x + kAhead, 0, 3);
-            if constexpr (kWide * kPair > 16) __builtin_prefetch(x + kAhead + 16, 0, 3);
-#pragma GCC unroll 2
-            for (int v = 0; v < kPair; ++v) value[v] = load(x + v * kWide);
-#pragma GCC unroll 6
-            for (int r = 0; r < kRows; ++r) {
-                const Wide a = all(linear[r * stride + f]);
-                if constexpr (kBent) {
-                    const Wide b = all(quadratic[r * stride + f]);
-#pragma GCC unroll 2
-                    for (int v = 0; v < kPair; ++v) {
-                        sum[r][v] = multiply_add(multiply_add(b, value[v], a), value[v], sum[r][v]);
-                    }
-                } else {
-#pragma GCC unroll 2
-                    for (int v = 0; v < kPair; ++v) sum[r][v] = multiply_add(a, value[v], sum[r][v]);
-                }
-            }
-        }
-        for (int r = 0; r < kRows; ++r) {
-            for (int v = 0; v < kPair; ++v) {
-                float* to = out + place[r] + lane + v * kWide;
-                store(to, first ? sum[r][v] : load(to) + sum[r][v]);
-            }
-        }
-    }
-}
-
-using FewScores = void (*)(const float*, std::int64_t, const float*, const float*, std::int64_t, float*,
-                           const std::int64_t*, bool) noexcept;
-
-template <bool kBent>
-FewScores few_scores_of(std::int64_t rows) noexcept {
-    switch (rows) {
-        case 1: return few_scores<1, kBent>;
-        case 2: return few_scores<2, kBent>;
-        case 3: return few_scores<3, kBent>;
-        case 4: return few_scores<4, kBent>;
-        case 5: return few_scores<5, kBent>;
-        default: return few_scores<kMostRows, kBent>;
-    }
-}
-
-// Scores of one panel; model k goes to out + place(k).
-template <class Place>
-DISSENSUS_INLINE void one_panel(const float* panel, std::int64_t n_features, const Weights& weights, Place place,
-                                float* out) noexcept {
-    for (std::int64_t f = 0; f < n_features || f == 0; f += kFeatures) {
-        const std::int64_t count = n_features - f < kFeatures ? n_features - f : kFeatures;
-        const std::int64_t blocks = (weights.n + kMostRows - 1) / kMostRows;
-        for (std::int64_t b = 0, k = 0; b < blocks; ++b) {
-            const std::int64_t rows = (weights.n - k + blocks - b - 1) / (blocks - b);  // as even as can be
-            std::int64_t places[kMostRows];
-            for (std::int64_t r = 0; r < rows; ++r) places[r] = place(k + r);
-            const std::int64_t at = k * n_features + f;
-            if (weights.quadratic != nullptr) {
-                few_scores_of<true>(rows)(panel + f * kLanes, count, weights.linear + at, weights.quadratic + at,
-                                          n_features, out, places, f == 0);
-            } else {
-                few_scores_of<false>(rows)(panel + f * kLanes, count, weights.linear + at, nullptr, n_features, out, places,
-                                           f == 0);
-            }
-            k += rows;
-        }
-    }
-}
-
-void scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
-            const std::int64_t* column, float* out, std::int64_t out_rows) noexcept {
-    for (std::int64_t p = 0; p < n_panels; ++p) {
-        one_panel(
-            panels + p * n_features * kLanes, n_features, weights,
-            [=](std::int64_t k) { return (column == nullptr ? k : column[k]) * kLanes; }, out + p * out_rows * kLanes);
-    }
-}
 
 // ---- votes ---------------------------------------------------------------------------------------------------------
 
@@ -194,11 +108,12 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
     float* proba = scratch;                          // (n_classes, kTile)
     float* moved = scratch + v.n_classes * kTile;    // (n_panels, n_moved, kLanes)
     const bool moves = held.n_small > 0;
+    const Weights weights{held.move, nullptr, n_moved};
     if (moves) {
-        const Weights weights{held.move, nullptr, n_moved};
+        Fetch nothing({held.small + tile.panel * held.n_small * kLanes, 0}, 1);
         for (std::int64_t p = 0; p < n_panels; ++p) {
-            one_panel(held.small + (tile.panel + p) * held.n_small * kLanes, held.n_small, weights,
-                      [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes);
+            scores_of_panel(held.small + (tile.panel + p) * held.n_small * kLanes, held.n_small, weights,
+                            [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes, nothing);
         }
     }
     const auto to_proba = v.n_classes == 4 ? panel_to_proba<4> : panel_to_proba<0>;
@@ -208,8 +123,10 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
         for (std::int64_t p = 0; p < n_panels; ++p) {
             const float* score = softmax ? held.bent + ((tile.panel + p) * held.bent_rows + m * given) * kLanes
                                          : held.straight + ((tile.panel + p) * held.straight_rows + row) * kLanes;
-            const float* next = score + n_panels * (softmax ? held.bent_rows : held.straight_rows) * kLanes;
-            for (std::int64_t line = 0; line < given * kLanes; line += 16) __builtin_prefetch(next + line, 0, 2);
+            if (held.follows) {
+                const float* next = score + n_panels * (softmax ? held.bent_rows : held.straight_rows) * kLanes;
+                for (std::int64_t line = 0; line < given * kLanes; line += 16) __builtin_prefetch(next + line, 0, 2);
+            }
             to_proba(softmax, score, given, moves && !softmax ? moved + (p * n_moved + row) * kLanes : nullptr, v.n_classes,
                      v.offset + m * v.n_classes, proba + p * kLanes);
         }
@@ -223,12 +140,7 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
 }
 
 }  // namespace
-}  // namespace dissensus
 
-#include "descent_impl.hpp"  // after the scores, whose panels it multiplies
-
-namespace dissensus {
-
-const Members DISSENSUS_MEMBERS = {lay_f32, lay_f64, scores, votes, bound};
+const Members DISSENSUS_MEMBERS = {lay_f32, lay_f64, scores, votes};
 
 }  // namespace dissensus

@@ -14,18 +14,13 @@ namespace {
 
 #if defined(__AVX512F__)
 constexpr int kWide = 16;
-constexpr int kMostRows = 6;
 #elif defined(__AVX2__)
 constexpr int kWide = 8;
-constexpr int kMostRows = 5;
 #else
 constexpr int kWide = 4;
-constexpr int kMostRows = 5;
 #endif
-constexpr int kPair = 2;                // vectors that one broadcast weight serves
-constexpr std::int64_t kFeatures = 64;  // summed up by themselves: rounding stays small, their lanes in the first cache
-
-constexpr std::int64_t kAhead = 1536;   // floats fetched early: the hardware stops at the end of a page
+constexpr int kPair = 2;                 // vectors that one broadcast weight serves
+constexpr std::int64_t kFeatures = 128;  // most that are summed up by themselves: their lanes stay in the first cache
 
 #define DISSENSUS_INLINE inline __attribute__((always_inline))
 
@@ -85,19 +80,28 @@ DISSENSUS_INLINE Wide reciprocal(Wide x) noexcept {
 
 // ---- windows into lanes --------------------------------------------------------------------------------------------
 
+// Shuffles within 128 bits: of elements (LOW, HIGH) and of pairs; then of whole 128 bits, every second one (EVEN, ODD).
 #if defined(__AVX512F__)
-#define DISSENSUS_LOWER(a, b) \
-    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define DISSENSUS_UPPER(a, b) \
-    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define DISSENSUS_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define DISSENSUS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define DISSENSUS_LOW_PAIRS(a, b) __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define DISSENSUS_HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#define DISSENSUS_EVEN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define DISSENSUS_ODD(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
 #define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 #elif defined(__AVX2__)
-#define DISSENSUS_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define DISSENSUS_UPPER(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define DISSENSUS_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define DISSENSUS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define DISSENSUS_LOW_PAIRS(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define DISSENSUS_HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define DISSENSUS_EVEN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define DISSENSUS_ODD(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
 #define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7)
 #else
-#define DISSENSUS_LOWER(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define DISSENSUS_UPPER(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define DISSENSUS_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define DISSENSUS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define DISSENSUS_LOW_PAIRS(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define DISSENSUS_HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
 #define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3)
 #endif
 
@@ -106,14 +110,24 @@ DISSENSUS_INLINE Deep deep(const float* from) noexcept {
 }
 DISSENSUS_INLINE Deep deep(const double* from) noexcept { return *reinterpret_cast<const LooseDeep*>(from); }
 
-// kWide features' mean and inverse: how a row of them is standardised. In float64, or, for float32 of a sane size, with the
-// mean in two parts, which is within 2 ulp of it.
+// kWide features' mean and inverse: how a row of them is standardised. In float64, or, for float32 of a sane size, with what
+// the float32 mean leaves over taken off afterwards, which is within 2 ulp of it.
 template <class T>
 struct Standard {
     Deep mean[2], inverse[2];
 
-    DISSENSUS_INLINE Standard(const double* m, const double* s) noexcept
-        : mean{deep(m), deep(m + kWide / 2)}, inverse{deep(s), deep(s + kWide / 2)} {}
+    DISSENSUS_INLINE Standard(const Scaling& s, std::int64_t f, std::int64_t n_features) noexcept {
+        double m[kWide] = {}, i[kWide] = {};
+        const bool whole = f + kWide <= n_features;
+        for (std::int64_t j = 0; !whole && f + j < n_features; ++j) {
+            m[j] = s.mean[f + j];
+            i[j] = s.inverse[f + j];
+        }
+        for (int h = 0; h < 2; ++h) {
+            mean[h] = deep((whole ? s.mean + f : m) + h * kWide / 2);
+            inverse[h] = deep((whole ? s.inverse + f : i) + h * kWide / 2);
+        }
+    }
 
     DISSENSUS_INLINE Wide operator()(const T* x) const noexcept {
         const Deep low = (deep(x) - mean[0]) * inverse[0], high = (deep(x + kWide / 2) - mean[1]) * inverse[1];
@@ -122,83 +136,107 @@ struct Standard {
 };
 
 struct QuickStandard {
-    Wide mean, rest, inverse;
+    Wide mean, inverse, rest;
 
-    DISSENSUS_INLINE QuickStandard(const double* m, const double* s) noexcept {
-        const Deep low = deep(m), high = deep(m + kWide / 2);
-        const Half rough_low = __builtin_convertvector(low, Half), rough_high = __builtin_convertvector(high, Half);
-        mean = DISSENSUS_JOIN(rough_low, rough_high);
-        rest = DISSENSUS_JOIN(__builtin_convertvector(low - __builtin_convertvector(rough_low, Deep), Half),
-                              __builtin_convertvector(high - __builtin_convertvector(rough_high, Deep), Half));
-        inverse = DISSENSUS_JOIN(__builtin_convertvector(deep(s), Half), __builtin_convertvector(deep(s + kWide / 2), Half));
+    DISSENSUS_INLINE QuickStandard(const Scaling& s, std::int64_t f, std::int64_t n_features) noexcept {
+        const std::int64_t padded = quick_floats(n_features) / 3;
+        mean = load(s.quick + f);
+        inverse = load(s.quick + padded + f);
+        rest = load(s.quick + 2 * padded + f);
     }
 
-    DISSENSUS_INLINE Wide operator()(const float* x) const noexcept { return ((load(x) - mean) - rest) * inverse; }
+    DISSENSUS_INLINE Wide operator()(const float* x) const noexcept { return multiply_add(load(x) - mean, inverse, rest); }
 };
 
-// kWide features of kWide windows from rows to lanes: interleaving halves log2(kWide) times transposes.
+// kWide features of kWide windows from rows to lanes.
 DISSENSUS_INLINE void transpose(Wide* rows) noexcept {
-    Wide next[kWide];
 #pragma GCC unroll 4
-    for (int stage = 1; stage < kWide; stage *= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < kWide / 2; ++i) {
-            next[2 * i] = DISSENSUS_LOWER(rows[i], rows[i + kWide / 2]);
-            next[2 * i + 1] = DISSENSUS_UPPER(rows[i], rows[i + kWide / 2]);
-        }
+    for (int i = 0; i < kWide; i += 4) {
+        const Wide a = DISSENSUS_LOW(rows[i], rows[i + 1]), b = DISSENSUS_HIGH(rows[i], rows[i + 1]);
+        const Wide c = DISSENSUS_LOW(rows[i + 2], rows[i + 3]), d = DISSENSUS_HIGH(rows[i + 2], rows[i + 3]);
+        rows[i] = DISSENSUS_LOW_PAIRS(a, c);
+        rows[i + 1] = DISSENSUS_HIGH_PAIRS(a, c);
+        rows[i + 2] = DISSENSUS_LOW_PAIRS(b, d);
+        rows[i + 3] = DISSENSUS_HIGH_PAIRS(b, d);
+    }
+#if defined(__AVX512F__)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+        const Wide a = DISSENSUS_EVEN(rows[j], rows[4 + j]), b = DISSENSUS_ODD(rows[j], rows[4 + j]);
+        const Wide c = DISSENSUS_EVEN(rows[8 + j], rows[12 + j]), d = DISSENSUS_ODD(rows[8 + j], rows[12 + j]);
+        rows[j] = DISSENSUS_EVEN(a, c);
+        rows[4 + j] = DISSENSUS_EVEN(b, d);
+        rows[8 + j] = DISSENSUS_ODD(a, c);
+        rows[12 + j] = DISSENSUS_ODD(b, d);
+    }
+#elif defined(__AVX2__)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+        const Wide a = DISSENSUS_EVEN(rows[j], rows[4 + j]), b = DISSENSUS_ODD(rows[j], rows[4 + j]);
+        rows[j] = a;
+        rows[4 + j] = b;
+    }
+#endif
+}
+
+// One block: n_rows windows, as far as they go, of n_columns features from `f` on; zeros for the rest. A function of its own:
+// inside of a loop sixteen rows would be sixteen pointers. `spoiled` leaves zero where a value is not finite.
+template <class How, class T>
+__attribute__((noinline)) void lay_block(const T* from, std::int64_t stride, const Scaling& scaling, std::int64_t f,
+                                         std::int64_t n_features, std::int64_t n_rows, const T* ahead, float* to,
+                                         Wide* spoiled) noexcept {
+    const How how(scaling, f, n_features);
+    Wide block[kWide], spoil[2] = {spoiled[0], spoiled[1]};
+    if (n_rows >= kWide) {
 #pragma GCC unroll 16
-        for (int i = 0; i < kWide; ++i) rows[i] = next[i];
+        for (int i = 0; i < kWide; ++i, from += stride, ahead += stride) {
+            __builtin_prefetch(ahead, 0, 3);  // sixteen streams are more than a processor foresees
+            block[i] = how(from);
+            spoil[i % 2] = multiply_add(block[i], Wide{}, spoil[i % 2]);
+        }
+    } else {
+        for (int i = 0; i < kWide; ++i) {
+            block[i] = i < n_rows ? how(from + i * stride) : Wide{};
+            spoil[0] = multiply_add(block[i], Wide{}, spoil[0]);
+        }
+    }
+    spoiled[0] = spoil[0];
+    spoiled[1] = spoil[1];
+    transpose(block);
+    if (f + kWide <= n_features) {
+#pragma GCC unroll 16
+        for (int i = 0; i < kWide; ++i) store(to + i * kLanes, block[i]);
+    } else {
+        for (int i = 0; i < n_features - f; ++i) store(to + i * kLanes, block[i]);
     }
 }
 
 template <class How, class T>
-std::int64_t lay_by(const T* X, std::int64_t n_windows, std::int64_t n_features, const double* mean, const double* inverse,
+std::int64_t lay_by(const T* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
                     float* panels) noexcept {
-    const std::int64_t even = n_features / kWide * kWide;
-    // The last features, and their means, stand in buffers of full width.
-    double last_mean[kWide] = {}, last_inverse[kWide] = {};
-    T last[kWide] = {};
-    for (std::int64_t f = even; f < n_features; ++f) {
-        last_mean[f - even] = mean[f];
-        last_inverse[f - even] = inverse[f];
-    }
+    const T* const end = X + n_windows * n_features;
     for (std::int64_t first = 0; first < n_windows; first += kLanes) {
         float* panel = panels + first * n_features;
         Wide spoiled[2] = {};
         for (std::int64_t group = 0; group < kLanes; group += kWide) {
             const std::int64_t left = n_windows - first - group;
             const T* rows = X + (first + group) * n_features;
-            Wide block[kWide];
-            std::int64_t f = 0;
-            for (; f < even && left >= kWide; f += kWide) {
-                const How how(mean + f, inverse + f);
-                const bool ahead = left >= 2 * kWide;  // sixteen streams are more than a processor foresees
-#pragma GCC unroll 16
-                for (int i = 0; i < kWide; ++i) {
-                    if (ahead) __builtin_prefetch(rows + (kWide + i) * n_features + f, 0, 3);
-                    block[i] = how(rows + i * n_features + f);
-                    spoiled[i % 2] = multiply_add(block[i], Wide{}, spoiled[i % 2]);
+            const T* ahead = left >= 2 * kWide ? rows + kWide * n_features : rows;
+            for (std::int64_t f = 0; f < n_features; f += kWide) {
+                float* to = panel + f * kLanes + group;
+                const std::int64_t n_rows = left < kWide ? (left > 0 ? left : 0) : kWide;
+                // The last features of a row are read with the first of the next one; those of the very last rows from a copy.
+                if (n_rows == 0 || rows + (n_rows - 1) * n_features + f + kWide <= end) {
+                    lay_block<How>(rows + f, n_features, scaling, f, n_features, n_rows, ahead + f, to, spoiled);
+                    continue;
                 }
-                transpose(block);
-#pragma GCC unroll 16
-                for (int i = 0; i < kWide; ++i) store(panel + (f + i) * kLanes + group, block[i]);
-            }
-            for (; f < n_features; f += kWide) {  // the last features, or the last windows
-                const bool whole = f < even;
-                const How how(whole ? mean + f : last_mean, whole ? inverse + f : last_inverse);
-                for (int i = 0; i < kWide; ++i) {
-                    block[i] = Wide{};
-                    if (i >= left) continue;
-                    const T* from = rows + i * n_features + f;
-                    if (!whole) {
-                        for (std::int64_t j = 0; j < n_features - even; ++j) last[j] = from[j];
-                        from = last;
+                T copy[kWide * kWide] = {};
+                for (std::int64_t i = 0; i < n_rows; ++i) {
+                    for (std::int64_t j = 0; j < kWide && f + j < n_features; ++j) {
+                        copy[i * kWide + j] = rows[i * n_features + f + j];
                     }
-                    block[i] = how(from);
-                    spoiled[0] = multiply_add(block[i], Wide{}, spoiled[0]);
                 }
-                transpose(block);
-                for (int i = 0; i < kWide && f + i < n_features; ++i) store(panel + (f + i) * kLanes + group, block[i]);
+                lay_block<How>(copy, kWide, scaling, f, n_features, n_rows, copy, to, spoiled);
             }
         }
         const Wide sum = spoiled[0] + spoiled[1];
@@ -214,19 +252,15 @@ std::int64_t lay_by(const T* X, std::int64_t n_windows, std::int64_t n_features,
     return -1;
 }
 
-std::int64_t lay_f64(const double* X, std::int64_t n_windows, std::int64_t n_features, const double* mean,
-                     const double* inverse, float* panels) noexcept {
-    return lay_by<Standard<double>>(X, n_windows, n_features, mean, inverse, panels);
+std::int64_t lay_f64(const double* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
+                     float* panels) noexcept {
+    return lay_by<Standard<double>>(X, n_windows, n_features, scaling, panels);
 }
 
-std::int64_t lay_f32(const float* X, std::int64_t n_windows, std::int64_t n_features, const double* mean,
-                     const double* inverse, float* panels) noexcept {
-    bool sane = true;
-    for (std::int64_t f = 0; f < n_features; ++f) {
-        sane &= mean[f] < 1e30 && mean[f] > -1e30 && inverse[f] < 1e30 && inverse[f] > 1e-30;
-    }
-    return sane ? lay_by<QuickStandard>(X, n_windows, n_features, mean, inverse, panels)
-                : lay_by<Standard<float>>(X, n_windows, n_features, mean, inverse, panels);
+std::int64_t lay_f32(const float* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
+                     float* panels) noexcept {
+    return scaling.quick != nullptr ? lay_by<QuickStandard>(X, n_windows, n_features, scaling, panels)
+                                    : lay_by<Standard<float>>(X, n_windows, n_features, scaling, panels);
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ def test_votes_equal_the_reference(twin: Twin, n_classes: int, n_features: int, 
 @pytest.mark.parametrize("n_classes", [2, 4, 7])
 def test_held_votes_equal_the_reference(twin: Twin, n_classes: int) -> None:
     rng = np.random.default_rng(n_classes)
-    X, start, tiles = windows(21, [30, 7, 1])
+    X, start, tiles = windows(21, [30, 7, 1, 2 * TILE + 40])
     X = (X - 20) / 3
     members = stack(n_classes, 21, skip=False)
     move = (rng.normal(size=(3 * n_classes, 5)) * 0.1).astype(np.float32)
@@ -82,13 +82,15 @@ def test_held_votes_equal_the_reference(twin: Twin, n_classes: int) -> None:
         n_bent, n_straight = len(members.bent), len(members.straight)
         bent, straight, small = (np.zeros((len(panels), n, LANES), np.float32) for n in (n_bent, n_straight, 5))
         hold, column = named("panel_scores"), rng.permutation(n_bent)
-        hold(panels, 0, len(panels), members.bent[column], members.bend[column], column, bent)
+        before, after = column[: n_bent // 2], column[n_bent // 2 :]
+        hold(panels, 0, len(panels), members.bent[before], members.bend[before], before, bent)
         hold(panels, 0, len(panels), members.straight, members.straight[:0], np.arange(n_straight), straight)
         hold(panels, 0, len(panels), axes, axes[:0], np.arange(5), small)
-        sums = np.zeros((5, 3, n_classes))
+        sums = np.zeros((5, 4, n_classes))
         named("panel_votes")(
-            bent, straight, small, move, start, tiles, 0, len(tiles), members.offset, 2, scratch(members), sums
-        )
+            panels, members.bent[after], members.bend[after], after, bent, straight, small, move, start, tiles, 0, len(tiles),
+            members.offset, 2, scratch(members), sums,
+        )  # fmt: skip
         results.append((panels, bent, straight, small, sums))
     for ours, expected in zip(*results, strict=True):
         np.testing.assert_allclose(ours, expected, atol=2e-5, rtol=1e-5)

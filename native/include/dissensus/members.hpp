@@ -21,11 +21,24 @@ struct Tile {
     std::int64_t panel;     ///< first panel
 };
 
-/// Weights of models: score = sum over features of (linear + quadratic x) x; quadratic may be null.
+/// Weights of models, feature by feature: score = sum over features of (linear + quadratic x) x; quadratic may be null.
 struct Weights {
-    const float* linear;     ///< (n, n_features)
-    const float* quadratic;  ///< (n, n_features) or null
+    const float* linear;     ///< (n_features, n)
+    const float* quadratic;  ///< (n_features, n) or null
     std::int64_t n;
+};
+
+/// Memory that is needed next, fetched little by little while something else is done.
+struct Soon {
+    const void* at = nullptr;
+    std::int64_t bytes = 0;
+};
+
+/// How windows are standardised: (x - mean) * inverse.
+struct Scaling {
+    const double* mean;     ///< (n_features,)
+    const double* inverse;  ///< (n_features,)
+    const float* quick;     ///< from quick_scaling, or null: float32 windows are then standardised in float64 too
 };
 
 /// What turns scores into votes; softmax members come first.
@@ -46,7 +59,8 @@ struct Held {
     std::int64_t straight_rows;
     const float* small;      ///< (n_small, kLanes) a panel: the windows in a small space
     std::int64_t n_small;
-    const float* move;       ///< (n_sigmoid * n_classes, n_small): added to straight
+    const float* move;       ///< (n_small, n_sigmoid * n_classes): added to straight
+    bool follows;            ///< the scores of the next tile come after these
 };
 
 /// Floats of scratch that add_votes needs.
@@ -54,35 +68,26 @@ inline std::int64_t votes_scratch(std::int64_t n_sigmoid, std::int64_t n_classes
     return (n_sigmoid * n_classes + n_classes) * kTile;
 }
 
-/// Standardise windows, (x - mean) * inverse in float64, into panels; the first window with a value that is not finite, or -1.
-std::int64_t lay_panels(const float* X, std::int64_t n_windows, std::int64_t n_features, const double* mean,
-                        const double* inverse, float* panels) noexcept;
-std::int64_t lay_panels(const double* X, std::int64_t n_windows, std::int64_t n_features, const double* mean,
-                        const double* inverse, float* panels) noexcept;
+/// Turn rows of weights, (n, n_features), into (n_features, n).
+void by_feature(const float* rows, std::int64_t n, std::int64_t n_features, float* out) noexcept;
+
+/// Floats that quick_scaling writes.
+inline std::int64_t quick_floats(std::int64_t n_features) noexcept { return 3 * ((n_features + 15) / 16 * 16); }
+
+/// Prepare the standardisation of float32 windows in float32, within 2 ulp; null where means or scales are beyond that.
+const float* quick_scaling(const double* mean, const double* inverse, std::int64_t n_features, float* out) noexcept;
+
+/// Standardise windows into panels; the first window with a value that is not finite, or -1.
+std::int64_t lay_panels(const float* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
+                        float* panels) noexcept;
+std::int64_t lay_panels(const double* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
+                        float* panels) noexcept;
 
 /// Scores of panels: model k goes to row column[k] (k itself for null) of each panel of `out`, of out_rows rows of kLanes.
 void panel_scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
-                  const std::int64_t* column, float* out, std::int64_t out_rows) noexcept;
+                  const std::int64_t* column, float* out, std::int64_t out_rows, const Soon& soon) noexcept;
 
 /// Add the probabilities of one tile's windows to the sums of its tracks.
 void add_votes(const Tile& tile, const Held& held, const Votes& votes, float* scratch) noexcept;
-
-/// One minimisation of the log loss over a move of the weights, for every model by itself; see the Numba twin.
-struct Bound {
-    const float* by_row;     ///< (n_rows / kLanes, n_weights, kLanes)
-    const float* by_weight;  ///< (n_weights / kLanes, n_rows, kLanes)
-    const float* start;      ///< (n_models, n_rows)
-    const float* target;     ///< (n_models, n_rows)
-    const float* weight;     ///< (n_rows,)
-    const float* inverse;    ///< (n_weights / kLanes, n_weights, kLanes)
-    const float* penalty;    ///< (n_weights,)
-    std::int64_t n_rows, n_weights, n_models;
-    std::int64_t max_steps;
-    float tol;
-    float* score;            ///< (n_models, n_rows) scratch
-    float* work;             ///< (4, n_models, n_weights) scratch
-    float* move;             ///< (n_models, n_weights) zero at first, then the result
-};
-std::int64_t bound_descent(const Bound& job) noexcept;
 
 }  // namespace dissensus

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._backend import resolve
+from dissensus._memory import aligned_empty
 from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.gaussian_nb import GaussianNaiveBayes
 from dissensus.committee.logistic import LogisticSGD
@@ -151,7 +152,7 @@ def count_panels(tiles: NDArray[np.int64]) -> int:
 def scratch(stack: Stack) -> NDArray[np.float32]:
     """Room that the kernels work in."""
     n_classes = stack.offset.shape[1]
-    return np.empty((len(stack.straight) + 3 * n_classes + 3, TILE), dtype=np.float32)
+    return aligned_empty((len(stack.straight) + 3 * n_classes + 3, TILE))
 
 
 def add_votes(
@@ -168,8 +169,8 @@ def add_votes(
 
     Returns the first window with a value that is not finite, or -1.
     """
-    panels = np.empty((TILE // LANES, X.shape[1], LANES), dtype=np.float32)
-    held = np.empty((TILE // LANES, len(stack.bent) + len(stack.straight), LANES), dtype=np.float32)
+    panels = aligned_empty((TILE // LANES, X.shape[1], LANES))
+    held = aligned_empty((TILE // LANES, len(stack.bent) + len(stack.straight), LANES))
     bad: int = resolve("tile_votes", backend)(
         X, mean, inverse, start, tiles, 0, len(tiles), stack.bent, stack.bend, stack.straight, stack.offset,
         stack.n_softmax, panels, held, scratch(stack), sums,

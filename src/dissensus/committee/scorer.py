@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
 from dissensus._backend import resolve
+from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_float
 from dissensus.committee._tracks import track_runs
@@ -87,7 +88,7 @@ class TrackScorer:
         self._windows = windows[:0].astype(np.float32)
         if not all(is_linear(member) for member in self._base.members):
             self._windows = self._base.scale(windows)
-        self._panels = np.empty((count_panels(self._tiles), self._base.n_features_in_, LANES), dtype=np.float32)
+        self._panels = aligned_empty((count_panels(self._tiles), self._base.n_features_in_, LANES))
         self._lay(windows, order)
         self._prepare_linear()
 
@@ -124,14 +125,15 @@ class TrackScorer:
             first = base.members[int(usual.member[usual.n_softmax])]
             self._axes = principal_axes(base.rehearsal, first.rank)
         self._small, self._bent, self._straight = (
-            np.zeros((len(self._panels), n, LANES), dtype=np.float32)
+            aligned_zeros((len(self._panels), n, LANES))
             for n in (self._axes.shape[1], len(usual.bent), len(usual.straight))
         )
         axes = np.ascontiguousarray(self._axes.T, dtype=np.float32)
         self._hold(axes, axes[:0], np.arange(len(axes)), self._small)
         self._hold(usual.straight, usual.straight[:0], np.arange(len(usual.straight)), self._straight)
-        self._held = (np.full_like(usual.bent, np.nan), np.full_like(usual.bend, np.nan))
-        self._renew(usual)
+        column = np.arange(len(usual.bent))
+        self._hold(usual.bent, usual.bend, column, self._bent)
+        self._held = (usual.bent, usual.bend)
 
     def _stack(self, committee: Committee) -> Stack:
         return stack_members(committee.members, committee.member_columns, common=self._common)
@@ -184,27 +186,34 @@ class TrackScorer:
                 proba = committee.in_order(m, self._other_proba(m, member))
                 out[m] = np.add.reduceat(proba, self._start[:-1], axis=0, dtype=np.float64) / self._count
 
-    def _renew(self, stack: Stack) -> None:
-        """Score anew what changed of the naive Bayes members: the classes that were told."""
+    def _changed(self, stack: Stack) -> NDArray[np.int64]:
+        """Rows of the naive Bayes members that are not the ones held: the classes that were told."""
         bent, bend = self._held
-        column = np.flatnonzero((stack.bent != bent).any(axis=1) | (stack.bend != bend).any(axis=1))
-        self._hold(stack.bent[column], stack.bend[column], column, self._bent)
-        self._held = (stack.bent, stack.bend)
+        return np.flatnonzero((stack.bent != bent).any(axis=1) | (stack.bend != bend).any(axis=1))
 
     def _linear_sums(self, committee: Committee, stack: Stack) -> NDArray[np.float64]:
-        self._renew(stack)
+        """Sums over every track's windows; scores that changed are held anew in the same pass over the windows."""
+        column = self._changed(stack)
+        linear, quadratic = stack.bent[column], stack.bend[column]
         move, straight = self._move(committee, stack)
         sums = np.zeros((len(stack.member), self.n_tracks, stack.offset.shape[1]))
         kernel = resolve("panel_votes", self._backend)
+        if len(column):
+            self._forget()  # until the pass is through
 
         def task(first: int, last: int) -> None:
             kernel(
-                self._bent, straight, self._small, move, self._start, self._tiles, self._cuts[first], self._cuts[last],
-                stack.offset, stack.n_softmax, scratch(stack), sums,
+                self._panels, linear, quadratic, column, self._bent, straight, self._small, move, self._start, self._tiles,
+                self._cuts[first], self._cuts[last], stack.offset, stack.n_softmax, scratch(stack), sums,
             )  # fmt: skip
 
         run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
+        self._held = (stack.bent, stack.bend)
         return sums
+
+    def _forget(self) -> None:
+        """None of the naive Bayes members' scores is held."""
+        self._held = tuple(np.full(self._held[0].shape, np.nan, dtype=np.float32) for _ in range(2))
 
     def _move(self, committee: Committee, stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Coordinates of the logistic weights in the listener's space, and the scores that they are added to.
@@ -230,7 +239,7 @@ class TrackScorer:
         if np.abs(step - inside @ self._axes.T).max() <= 1e-9 * max(1.0, float(np.abs(coef).max())):
             move[: len(inside)] = inside
             return move, self._straight
-        scores = np.zeros_like(self._straight)
+        scores = aligned_zeros(self._straight.shape)
         self._hold(stack.straight, stack.straight[:0], np.arange(len(stack.straight)), scores)
         return move, scores
 

@@ -226,16 +226,36 @@ def _tile_votes(bent, straight, small, move, start, tile, panel, offset, n_softm
 
 
 @kernel
-def panel_votes(bent, straight, small, move, start, tiles, begin, end, offset, n_softmax, work, sums):  # type: ignore[no-untyped-def]
+def panel_votes(  # type: ignore[no-untyped-def]
+    panels,
+    linear,
+    quadratic,
+    column,
+    bent,
+    straight,
+    small,
+    move,
+    start,
+    tiles,
+    begin,
+    end,
+    offset,
+    n_softmax,
+    work,
+    sums,
+):
     """Add the probabilities of softmax and sigmoid members for the tiles ``begin`` to ``end`` to the sums of tracks.
 
     bent f4 (P,Kq,32) scores of the ``n_softmax`` softmax members, C rows each, or C-1, less those of their first class;
+    those named by column i8 (K,) are first held anew, by linear and quadratic f4 (K,F) from panels f4 (P,F,32);
     straight f4 (P,Kl,32) scores of the sigmoid members, C rows each; small f4 (P,r,32) the windows in a small space and
     move f4 (Kl,r) how far the sigmoid members' weights moved there (r may be 0); start and tiles as in lay_panels; offset f4
     (M,C) constant terms, softmax members first; work f4 (Kl+3C+3,256) scratch; sums f8 (M,N,C).
     """
     for j in range(begin, end):
-        _tile_votes(bent, straight, small, move, start, tiles[j], tiles[j, 4], offset, n_softmax, work, sums)
+        panel = tiles[j, 4]
+        panel_scores(panels, panel, panel + -(-tiles[j, 1] // _LANES), linear, quadratic, column, bent)
+        _tile_votes(bent, straight, small, move, start, tiles[j], panel, offset, n_softmax, work, sums)
 
 
 @kernel

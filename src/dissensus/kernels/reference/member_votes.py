@@ -69,6 +69,10 @@ def _lanes(held: NDArray[np.float32], panel: int, windows: int) -> NDArray[np.fl
 
 
 def panel_votes(
+    panels: NDArray[np.float32],
+    linear: NDArray[np.float32],
+    quadratic: NDArray[np.float32],
+    column: NDArray[np.int64],
     bent: NDArray[np.float32],
     straight: NDArray[np.float32],
     small: NDArray[np.float32],
@@ -82,10 +86,11 @@ def panel_votes(
     work: NDArray[np.float32],
     sums: NDArray[np.float64],
 ) -> None:
-    """Add the probabilities of softmax and sigmoid members for some tiles to the sums of tracks, from held scores."""
+    """Add the probabilities of softmax and sigmoid members for some tiles to the sums of tracks, from held scores; some anew."""
     del work
     n_members, n_classes = offset.shape
     for row, windows, first, n_tracks, panel in tiles[begin:end].tolist():
+        panel_scores(panels, panel, panel + -(-windows // LANES), linear, quadratic, column, bent)
         curved = _lanes(bent, panel, windows).reshape(n_softmax, -1, windows) if n_softmax else None
         plain = _lanes(straight, panel, windows) + move.astype(np.float64) @ _lanes(small, panel, windows)
         plain = plain.reshape(n_members - n_softmax, n_classes, windows)
@@ -134,6 +139,7 @@ def tile_votes(
         panel_scores(panels, 0, used, bent, bend, np.arange(len(bent)), curved)
         panel_scores(panels, 0, used, straight, straight[:0], np.arange(len(straight)), plain)
         panel_votes(
-            curved, plain, panels[:, :0], straight[:, :0], start, tile, 0, 1, offset, n_softmax, work, sums
+            panels, bent[:0], bend[:0], np.arange(0), curved, plain, panels[:, :0], straight[:, :0], start, tile, 0, 1, offset,
+            n_softmax, work, sums,
         )  # fmt: skip
     return -1
