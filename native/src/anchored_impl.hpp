@@ -5,8 +5,14 @@
 namespace dissensus {
 namespace {
 
-constexpr int kTrials = 40;         // of a step's length; each is at most two thirds of the one before
+constexpr int kTrials = 40;           // of a step's length; each is at most two thirds of the one before
 constexpr float kCurvature = 0.125f;  // what is assumed of an answer at first: half of the most there is
+
+// How many of n models to take at once, so that no group of them is small.
+DISSENSUS_INLINE std::int64_t fair_share(std::int64_t n) noexcept {
+    const std::int64_t groups = (n + kModels - 1) / kModels;
+    return (n + groups - 1) / groups;
+}
 
 // The inverse of a positive definite matrix, in its place; n is a multiple of 32.
 void invert(double* a, std::int64_t n) noexcept {
@@ -44,7 +50,7 @@ struct Desk {
     std::int64_t told, rows, F;
     float *by_row, *by_weight;       // the answers: (told / 32, F, 32) and (F / 32, told, 32)
     float *weight, *target;          // (told,), (n_classes, told)
-    float *score, *ahead, *error;    // (n_models, rows) each: scores, what a whole step adds, weighted errors
+    float* score;                    // (n_models, rows)
     float *gradient, *next, *step;   // (n_models, F) each
     float* inverse;                  // (n_models, F, F)
     float *spare, *few;              // (4, F), (kModels, told)
@@ -62,8 +68,6 @@ struct Desk {
         weight = take(told);
         target = take(job.n_classes * told);
         score = take(job.n_models * rows);
-        ahead = take(job.n_models * rows);
-        error = take(job.n_models * rows);
         gradient = take(job.n_models * F);
         next = take(job.n_models * F);
         step = take(job.n_models * F);
@@ -106,8 +110,8 @@ struct Desk {
                 float* const* out) const noexcept {
         for (std::int64_t row = 0; row < n_rows; row += kRun) {
             for (std::int64_t f = 0; f < F; f += kPad) {
-                for (std::int64_t i = 0; i < n; i += kModels) {
-                    const std::int64_t count = least(kModels, n - i);
+                for (std::int64_t i = 0, count = 0; i < n; i += count) {
+                    count = fair_share(n - i);
                     const float* from[kModels];
                     float* to[kModels];
                     for (std::int64_t r = 0; r < count; ++r) {
@@ -153,59 +157,68 @@ struct Desk {
         }
     }
 
-    // Errors of model k once its scores went `far` of the way ahead.
-    void weigh(std::int64_t k, float far) const noexcept {
-        float* at = score + k * rows;
-        const float *by = ahead + k * rows, *known = job.known_target + k * job.n_known;
-        float* to = error + k * rows;
-        for (std::int64_t n = 0; n < job.n_known; n += kLanes) {
-            const Floats x = multiply_add(all(far), load(by + n), load(at + n));
-            store(at + n, x);
-            store(to + n, load(job.known_weight + n) * (sigmoid(x) - load(known + n)));
-        }
-        weigh_told(k, far);
+    // Move the scores of some models as `far` of their steps say, and take the gradients there, without the penalty. Some
+    // rows at a time, so that what is worked on stays in the first cache.
+    void advance(const std::int64_t* models, const float* far, std::int64_t n) const noexcept {
+        for (std::int64_t i = 0; i < n; ++i) clear(models[i]);
+        over<true>(job.known_by_row, job.known_by_weight, job.n_known, 0, models, far, n);
+        over<true>(by_row, by_weight, told, job.n_known, models, far, n);
     }
 
-    void weigh_told(std::int64_t k, float far) const noexcept {
-        float* at = score + k * rows + job.n_known;
-        const float *by = ahead + k * rows + job.n_known, *mine = target + (job.first + k) % job.n_classes * told;
-        float* to = error + k * rows + job.n_known;
-        for (std::int64_t n = 0; n < told; n += kLanes) {
-            Floats x = load(at + n);
-            if (far != 0.0f) {
-                x = multiply_add(all(far), load(by + n), x);
-                store(at + n, x);
+    // Gradients where nothing moved yet: what is known agrees with where the models start.
+    void begin(const std::int64_t* models, std::int64_t n) const noexcept {
+        for (std::int64_t i = 0; i < n; ++i) clear(models[i]);
+        over<false>(by_row, by_weight, told, job.n_known, models, nullptr, n);
+    }
+
+    void clear(std::int64_t k) const noexcept {
+        for (std::int64_t f = 0; f < F; ++f) next[k * F + f] = 0.0f;
+    }
+
+    template <bool kMove>
+    void over(const float* rows_of, const float* weights_of, std::int64_t n_rows, std::int64_t place,
+              const std::int64_t* models, const float* far, std::int64_t n) const noexcept {
+        float tile[kModels][kRun];  // what a whole step adds to the scores, then weighted errors
+        for (std::int64_t row = 0; row < n_rows; row += kRun) {
+            const std::int64_t length = least(kRun, n_rows - row);
+            for (std::int64_t i = 0, count = 0; i < n; i += count) {
+                count = fair_share(n - i);
+                const float *by[kModels], *errors[kModels];
+                float* to[kModels];
+                for (std::int64_t r = 0; r < count; ++r) {
+                    by[r] = step + models[i + r] * F;
+                    errors[r] = tile[r];
+                }
+                for (std::int64_t p = 0; kMove && p < length; p += kPad) {
+                    for (std::int64_t r = 0; r < count; ++r) to[r] = tile[r] + p;
+                    products<false>(rows_of + (row + p) * F, F, by, count, to);
+                }
+                for (std::int64_t r = 0; r < count; ++r) {
+                    const std::int64_t k = models[i + r];
+                    const bool known = place == 0 && job.n_known > 0;
+                    weigh<kMove>(score + k * rows + place + row, known ? job.known_weight + row : weight + row,
+                                 known ? job.known_target + k * job.n_known + row
+                                       : target + (job.first + k) % job.n_classes * told + row,
+                                 length, kMove ? far[i + r] : 0.0f, tile[r]);
+                }
+                for (std::int64_t f = 0; f < F; f += kPad) {
+                    for (std::int64_t r = 0; r < count; ++r) to[r] = next + models[i + r] * F + f;
+                    products<true>(weights_of + (f * n_rows + row * kPad), length, errors, count, to);
+                }
             }
-            store(to + n, load(weight + n) * (sigmoid(x) - load(mine + n)));
         }
     }
 
-    // Gradients of some models' losses, without the penalty; of the answers alone where nothing moved yet.
-    void differentiate(const std::int64_t* models, std::int64_t n, bool all_rows) const noexcept {
-        const float *known[kPad], *answers[kPad];
-        float* out[kPad];
-        for (std::int64_t i = 0; i < n; ++i) {
-            known[i] = error + models[i] * rows;
-            answers[i] = known[i] + job.n_known;
-            out[i] = next + models[i] * F;
-            for (std::int64_t f = 0; f < F; ++f) out[i][f] = 0.0f;
-        }
-        if (all_rows) sum_up(job.known_by_weight, job.n_known, known, n, out);
-        sum_up(by_weight, told, answers, n, out);
-    }
-
-    // What a whole step adds to the scores of some models.
-    void look_ahead(const std::int64_t* models, std::int64_t n) const noexcept {
-        for (std::int64_t i = 0; i < n; i += kModels) {
-            const std::int64_t count = least(kModels, n - i);
-            const float* by[kModels];
-            float* out[kModels];
-            for (std::int64_t r = 0; r < count; ++r) by[r] = step + models[i + r] * F;
-            for (std::int64_t row = 0; row < rows; row += kPad) {
-                const float* panel = row < job.n_known ? job.known_by_row + row * F : by_row + (row - job.n_known) * F;
-                for (std::int64_t r = 0; r < count; ++r) out[r] = ahead + models[i + r] * rows + row;
-                products<false>(panel, F, by, count, out);
+    // Scores once they went `far` of the way, and their weighted errors in the place of that way.
+    template <bool kMove>
+    static void weigh(float* at, const float* share, const float* wanted, std::int64_t n, float far, float* way) noexcept {
+        for (std::int64_t i = 0; i < n; i += kLanes) {
+            Floats x = load(at + i);
+            if constexpr (kMove) {
+                x = multiply_add(all(far), load(way + i), x);
+                store(at + i, x);
             }
+            store(way + i, load(share + i) * (sigmoid(x) - load(wanted + i)));
         }
     }
 
@@ -247,12 +260,9 @@ std::int64_t descend(const Descent& job) noexcept {
     std::int64_t last = 0;
     for (std::int64_t begin = 0; begin < K; begin += kPad) {  // so many at once as lists on the stack hold
         std::int64_t active[kPad], pending[kPad], n_active = least(kPad, K - begin);
-        float slope[kPad], far[kPad];
-        for (std::int64_t i = 0; i < n_active; ++i) {
-            active[i] = begin + i;
-            desk.weigh_told(begin + i, 0.0f);
-        }
-        desk.differentiate(active, n_active, false);  // what is known agrees with where the models start
+        float slope[kPad], far[kPad], way[kPad];  // of model begin + i; the last of the i-th pending one
+        for (std::int64_t i = 0; i < n_active; ++i) active[i] = begin + i;
+        desk.begin(active, n_active);
         for (std::int64_t i = begin * F; i < (begin + n_active) * F; ++i) {
             desk.gradient[i] = desk.next[i];
             job.move[i] = 0.0f;
@@ -268,7 +278,7 @@ std::int64_t descend(const Descent& job) noexcept {
                 const float down = -dot(g, s, F);
                 if (down > job.tol * total) {
                     slope[k - begin] = down;
-                    far[k - begin] = 1.0f;
+                    far[k - begin] = way[left] = 1.0f;
                     active[left] = pending[left] = k;
                     ++left;
                 } else if (down > 0.0f) {  // so near that this step needs no look at where it leads
@@ -276,10 +286,8 @@ std::int64_t descend(const Descent& job) noexcept {
                 }
             }
             n_active = left;
-            desk.look_ahead(active, n_active);
-            for (std::int64_t i = 0; i < n_active; ++i) desk.weigh(active[i], 1.0f);
             for (int trial = 0; left > 0; ++trial) {
-                desk.differentiate(pending, left, true);
+                desk.advance(pending, way, left);
                 std::int64_t again = 0;
                 for (std::int64_t i = 0; i < left; ++i) {
                     const std::int64_t k = pending[i], at = k * F;
@@ -289,7 +297,7 @@ std::int64_t descend(const Descent& job) noexcept {
                     const float up = dot(desk.next + at, desk.step + at, F), down = slope[k - begin];
                     if (!(up > 0.5f * down) || trial == kTrials) continue;
                     const float shorter = far[k - begin] * down / (down + up);  // where the slope is none, were it straight
-                    desk.weigh(k, shorter - far[k - begin]);
+                    way[again] = shorter - far[k - begin];
                     far[k - begin] = shorter;
                     pending[again++] = k;
                 }

@@ -25,6 +25,7 @@ BACKENDS = ("native", "numba", "reference")
 ROOMS: dict[str, str] = {
     "log_mel_frames": "mel",
     "class_moments": "naive_bayes",
+    "merge_moments": "naive_bayes",
     "consensus_entropy": "entropy",
     "margin": "entropy",
     "mean_kl": "entropy",

@@ -119,6 +119,25 @@ def test_moments_kernel_equals_its_reference(dtype: Any) -> None:
     assert (results[0][1][3] == 0).all()
 
 
+def test_merging_moments_equals_its_reference_and_the_moments_of_both() -> None:
+    rng = np.random.default_rng(4)
+    X, index, weight = rng.normal(size=(80, 5)) + 10, rng.integers(3, size=80), rng.uniform(0.1, 2, size=80)
+    index[50:][index[50:] == 2] = 0  # the batch lacks a class
+
+    def moments(rows: slice) -> list[Any]:
+        arrays = [np.empty(shape) for shape in ((4,), (4, 5), (4, 5))]
+        resolve("class_moments", "reference")(X[rows], index[rows], weight[rows], *arrays)
+        return arrays
+
+    before, batch, both = moments(slice(0, 50)), moments(slice(50, 80)), moments(slice(0, 80))
+    for backend in ("numba", "reference"):
+        models = [np.stack([part, 2 * part]) for part in before]
+        resolve("merge_moments", backend)(*models, *batch)
+        for model, whole in zip(models, both, strict=True):
+            np.testing.assert_allclose(model[0], whole, rtol=1e-10)
+        np.testing.assert_array_equal(models[1][:, 2], np.stack([before[1][2], 2 * before[1][2]]))
+
+
 def test_naive_bayes_shrinks_its_memory_and_never_grows_it() -> None:
     X, y = quadrants(400)
     model = GaussianNaiveBayes().fit(X, y)

@@ -50,7 +50,7 @@ class Problem:
     def solve(self, kernel: Callable[..., Any], first: int = 0, last: int | None = None) -> tuple[np.ndarray, int]:
         last = self.n_models if last is None else last
         n, t, k = len(self.known), -(-len(self.label) // 32) * 32, last - first
-        work = np.full(k * (3 * (n + t) + 3 * F + F * F) + t * (2 * F + self.n_classes + 7) + 4 * F, np.nan, np.float32)
+        work = np.full(k * (n + t + 3 * F + F * F) + t * (2 * F + self.n_classes + 7) + 4 * F, np.nan, np.float32)
         move = np.full((k, F), np.nan, dtype=np.float32)
         steps = kernel(
             panels(self.known.T), panels(self.known), self.start[first:last].astype(np.float32), self.odds[first:last],

@@ -46,7 +46,7 @@ std::int64_t anchored_descent(const Descent& job) noexcept;
 inline std::int64_t descent_scratch(std::int64_t n_known, std::int64_t n_told, std::int64_t n_weights, std::int64_t n_models,
                                     std::int64_t n_classes) noexcept {
     const std::int64_t told = (n_told + kPanelRows - 1) / kPanelRows * kPanelRows;
-    return n_models * (3 * (n_known + told) + 3 * n_weights + n_weights * n_weights) + told * (2 * n_weights + n_classes + 7) +
+    return n_models * (n_known + told + 3 * n_weights + n_weights * n_weights) + told * (2 * n_weights + n_classes + 7) +
            4 * n_weights;
 }
 

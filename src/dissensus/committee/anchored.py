@@ -18,7 +18,7 @@ from dissensus._backend import resolve
 from dissensus._threads import run_blocks, thread_budget
 from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["Anchor", "anchor_of", "moves", "principal_axes", "seen_by"]
+__all__ = ["Anchor", "anchor_of", "moved_weights", "principal_axes", "seen_by"]
 
 #: Rows and weights lie side by side by so many in the kernels.
 _LANES = 32
@@ -37,6 +37,8 @@ class Anchor(NamedTuple):
     """What the members hold on to. K models: a member's classes one after the other; F weights, filled up to lanes."""
 
     source: tuple[Any, ...]  # the arrays that it was made of
+    coef: NDArray[np.float64]  # (K, n_features) those arrays, one above the other
+    offset: NDArray[np.float64]  # (K,)
     axes: NDArray[np.float64]  # (n_features, rank) where the weights may move
     basis: NDArray[np.float32]  # (B, n_features, 32) the axes, filled up to F, and the members' weights
     intercept: NDArray[np.float32]  # (K, 1)
@@ -47,6 +49,7 @@ class Anchor(NamedTuple):
     target: NDArray[np.float32]  # (K, N) odds
     weight: NDArray[np.float64]  # (N,) for a total of 1
     curvature: NDArray[np.float64]  # (C, F, F) for a total of 1, of a class's mean member
+    weighed: dict[float, tuple[NDArray[np.float32], NDArray[np.float64]]]  # the last two for the total last asked for
 
 
 def principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
@@ -102,6 +105,8 @@ def _make(members: Sequence[Any], source: tuple[Any, ...], rehearsal: Rehearsal 
     spread = (odds * (1.0 - odds)).reshape(len(members), n_classes, n).mean(axis=0) * share
     return Anchor(
         source,
+        coef,
+        intercept,
         axes,
         _panels(basis),
         intercept[:, None].astype(np.float32),
@@ -112,6 +117,7 @@ def _make(members: Sequence[Any], source: tuple[Any, ...], rehearsal: Rehearsal 
         odds.astype(np.float32),
         share,
         np.stack([(rows.T * one) @ rows for one in (spread if n else spread[:1])]),
+        {},
     )
 
 
@@ -126,7 +132,7 @@ def seen_by(anchor: Anchor, X: NDArray[np.float32], row: NDArray[np.int64]) -> N
     return out
 
 
-def moves(
+def moved_weights(
     anchor: Anchor,
     told: NDArray[np.float32],
     label: NDArray[np.int64],
@@ -135,7 +141,7 @@ def moves(
     n_classes: int,
     n0: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How the weights ``(K, n_features)`` and intercepts ``(K,)`` change after some answers.
+    """The weights ``(K, n_features)`` and intercepts ``(K,)`` after some answers.
 
     Parameters
     ----------
@@ -153,15 +159,16 @@ def moves(
     n_models, F, rank = len(anchor.start), len(anchor.penalty), anchor.axes.shape[1]
     n_rows, n_told = anchor.start.shape[1] + _filled(len(label)), _filled(len(label))
     told, label = np.ascontiguousarray(told), np.ascontiguousarray(label, dtype=np.int64)
-    known, share = (n0 * anchor.weight).astype(np.float32), weight.astype(np.float32)
-    metric = n0 * anchor.curvature
+    weighed = anchor.weighed.get(n0)
+    if weighed is None:
+        anchor.weighed.clear()
+        weighed = anchor.weighed[n0] = (n0 * anchor.weight).astype(np.float32), n0 * anchor.curvature
+    (known, metric), share = weighed, weight.astype(np.float32)
     move = np.empty((n_models, F), dtype=np.float32)
     kernel = resolve("anchored_descent")
 
     def task(a: int, b: int) -> None:
-        work = np.empty(
-            (b - a) * (3 * n_rows + 3 * F + F * F) + n_told * (2 * F + n_classes + 7) + 4 * F, dtype=np.float32
-        )
+        work = np.empty((b - a) * (n_rows + 3 * F + F * F) + n_told * (2 * F + n_classes + 7) + 4 * F, dtype=np.float32)
         kernel(
             anchor.by_row, anchor.by_weight, anchor.start[a:b], anchor.target[a:b], known, told, label, share, metric,
             anchor.penalty, n_classes, a, 200, _TOL, work, np.empty((F, F)), move[a:b],
@@ -172,7 +179,7 @@ def moves(
     else:
         task(0, n_models)
     exact = move.astype(np.float64)
-    return exact[:, :rank] @ anchor.axes.T, exact[:, rank]
+    return anchor.coef + exact[:, :rank] @ anchor.axes.T, anchor.offset + exact[:, rank]
 
 
 def _filled(n: int) -> int:

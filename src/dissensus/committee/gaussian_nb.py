@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GaussianNaiveBayes"]
 
+_MOMENTS = ("class_count_", "theta_", "var_")
+
 
 class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     r"""Gaussian naive Bayes whose memory can be shrunk.
@@ -116,12 +118,8 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
 
     def _merge(self, count: NDArray[np.float64], mean: NDArray[np.float64], var: NDArray[np.float64]) -> None:
         """Pool two sets of moments (Chan, Golub and LeVeque)."""
-        told = count > 0
-        self.theta_, self.var_ = self.theta_.copy(), self.var_.copy()
-        self.theta_[told], self.var_[told] = _pooled(
-            self.class_count_[told], self.theta_[told], self.var_[told], count[told], mean[told], var[told]
-        )
-        self.class_count_ = self.class_count_ + count
+        taught = _merged([self], count, mean, var, None)[0]
+        self.class_count_, self.theta_, self.var_ = taught.class_count_, taught.theta_, taught.var_
 
     def shrink(self, total: float) -> Self:
         """Scale the weight of everything learnt so far down to ``total``, in samples; never up."""
@@ -192,8 +190,8 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         n_features, n_classes = members[0].theta_.shape[1], len(members[0].classes_)
         tracks = np.array(taken).reshape(-1, 2 * n_features)
         count, mean, spread = class_statistics(tracks, y, np.ones(len(tracks)), n_classes)
-        within, between = mean[:, n_features:], spread[:, :n_features]
-        return _merged(members, count, mean[:, :n_features], within + between, None if rehearsal is None else n0)
+        var = mean[:, n_features:] + spread[:, :n_features]  # within the tracks, and between them
+        return _merged(members, count, mean[:, :n_features], var, None if rehearsal is None else n0)
 
     def gaussians(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Log prior ``(C,)``, mean and variance ``(C, F)`` used for prediction; a class never seen takes the pooled ones."""
@@ -205,9 +203,7 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         members: Sequence[GaussianNaiveBayes],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """:meth:`gaussians` of several members with the same number of classes, one above the other."""
-        count, theta, var = (
-            np.array([getattr(member, name) for member in members]) for name in ("class_count_", "theta_", "var_")
-        )
+        count, theta, var = (np.array([getattr(member, name) for member in members]) for name in _MOMENTS)
         if not count.min() > 0:
             total = np.maximum(count.sum(axis=1), 1e-300)
             share = (count / total[:, None])[:, :, None]
@@ -272,32 +268,13 @@ def _merged(
 ) -> list[GaussianNaiveBayes]:
     """Copies of the members, shrunk to their memory of ``n0`` where there is one, after a batch with these moments."""
     new = [duplicate(member) for member in members]
-    known = np.array([member.class_count_ for member in members])
+    known, theta, spread = (np.array([getattr(member, name) for member in members]) for name in _MOMENTS)
     if n0 is not None:
-        total = [[member.memory * n0 / member.class_count_.sum()] for member in members]
-        known = known * np.array(total)
-    told = np.flatnonzero(count > 0)
-    theta, spread = (np.array([getattr(member, name) for member in members]) for name in ("theta_", "var_"))
-    theta[:, told], spread[:, told] = _pooled(
-        known[:, told], theta[:, told], spread[:, told], count[told], mean[told], var[told]
-    )
-    for member, *parts in zip(new, known + count, theta, spread, strict=True):
-        member.class_count_, member.theta_, member.var_ = parts
+        known *= np.array([[member.memory * n0] for member in members]) / known.sum(axis=1, keepdims=True)
+    resolve("merge_moments")(known, theta, spread, count, mean, var)
+    for i, member in enumerate(new):
+        member.class_count_, member.theta_, member.var_ = known[i], theta[i], spread[i]
     return new
-
-
-def _pooled(
-    known: NDArray[np.float64],
-    theta: NDArray[np.float64],
-    spread: NDArray[np.float64],
-    count: NDArray[np.float64],
-    mean: NDArray[np.float64],
-    var: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance of two sets of samples (Chan, Golub and LeVeque); not all of a class's weights are 0."""
-    share = (count / (known + count))[..., None]
-    step = mean - theta
-    return theta + share * step, (1 - share) * spread + share * var + share * (1 - share) * step**2
 
 
 def _weighted_variance(X: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._backend import resolve
 from dissensus.committee._rows import as_classes, distinct_rows, duplicate, encode, one_hot
-from dissensus.committee.anchored import Anchor, anchor_of, moves, principal_axes, seen_by
+from dissensus.committee.anchored import Anchor, anchor_of, moved_weights, principal_axes, seen_by
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -291,9 +291,8 @@ def _moved(
     if len(y) == 0:
         return new
     n_classes = len(members[0].classes_)
-    coef, intercept = moves(anchor, told, y, weight, n_classes=n_classes, n0=n0)
+    coef, intercept = moved_weights(anchor, told, y, weight, n_classes=n_classes, n0=n0)
     for i, member in enumerate(new):
         mine = slice(i * n_classes, (i + 1) * n_classes)
-        member.coef_ = member.coef_ + coef[mine]
-        member.intercept_ = member.intercept_ + intercept[mine]
+        member.coef_, member.intercept_ = coef[mine], intercept[mine]
     return new

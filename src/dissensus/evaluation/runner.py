@@ -175,9 +175,8 @@ def _lay_out(place: Workplace, task: Task, listener: Any, split: Split) -> _Tabl
 
 
 def _by_kind(proba: NDArray[np.float32], kinds: tuple[str, ...]) -> NDArray[np.float32]:
-    """Mean probabilities of the members of each kind, and of the whole committee last."""
-    of = np.array(kinds)
-    means = [proba[of == name].mean(axis=0) for name in dict.fromkeys(kinds)]
+    """Mean probabilities of the members of each kind, which stand together, and of the whole committee last."""
+    means = [proba[kinds.index(name) :][: kinds.count(name)].mean(axis=0) for name in dict.fromkeys(kinds)]
     return np.stack([*means, proba.mean(axis=0)])
 
 
@@ -300,6 +299,7 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
     out: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "member", "round", "n_labels", *SCORES)}
     log: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "round", "rank", "track_id", "n_raters")}
     laid: dict[Split, _Table] = {}
+    seed = _seed(protocol, task, "update")
     for strategy in protocol.strategies:
         split = place.splits[strategy].of(task.listener, task.repeat)
         table = laid.get(split) or laid.setdefault(split, _lay_out(place, task, listener, split))
@@ -312,7 +312,7 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
                     break
                 new = _select(table, voices.machine(), asked, strategy, protocol)
                 asked += new
-                voices = voices.after(asked, new, update, protocol, _seed(protocol, task, "update"))
+                voices = voices.after(asked, new, update, protocol, seed)
                 heard.append(voices.heard())
                 answered.append(len(asked))
                 for rank, i in enumerate(new):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dissensus.kernels._jit import kernel
 
-__all__ = ["class_moments"]
+__all__ = ["class_moments", "merge_moments"]
 
 
 @kernel
@@ -37,3 +37,22 @@ def class_moments(X, index, weight, count, mean, var):  # type: ignore[no-untype
         if count[c] > 0.0:
             for f in range(n_features):
                 var[c, f] /= count[c]
+
+
+@kernel
+def merge_moments(known, theta, var, count, mean, spread):  # type: ignore[no-untyped-def]
+    """Merge the moments of a batch into those of several models, in place (Chan, Golub and LeVeque).
+
+    known f8 (M,C) weights, theta and var f8 (M,C,F); count f8 (C,), mean and spread f8 (C,F) of the batch. A class without
+    weight in the batch stays as it is.
+    """
+    n_models, n_classes, n_features = theta.shape
+    for m in range(n_models):
+        for c in range(n_classes):
+            if count[c] > 0.0:
+                share = count[c] / (known[m, c] + count[c])
+                for f in range(n_features):
+                    step = mean[c, f] - theta[m, c, f]
+                    theta[m, c, f] += share * step
+                    var[m, c, f] = (1.0 - share) * (var[m, c, f] + share * step * step) + share * spread[c, f]
+                known[m, c] += count[c]

@@ -109,6 +109,7 @@ class Heard(NamedTuple):
     """A track as a committee heard it."""
 
     X: NDArray[np.float32]  # (n_windows, n_features) standardised
+    key: tuple[int, bytes]  # length and first window, which mostly tell it from others
     taken: dict[type, Any]  # what each kind of member took in (see ``committee.member.TrackWise``)
 
 
@@ -129,7 +130,7 @@ def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64])
     list of Heard
         One a track; none depends on the others.
     """
-    heard = [Heard(X[a:b], {}) for a, b in pairwise(start.tolist())]
+    heard = [Heard(X[a:b], (b - a, X[a].tobytes()), {}) for a, b in pairwise(start.tolist())]
     base, every = committee.base, np.arange(len(X))
     for kind, members in _kinds(base):
         if heard and hasattr(kind, "take_in"):
@@ -210,8 +211,7 @@ def _check_weight(n0: float) -> None:
 
 def _by_contents(heard: Sequence[Heard], y: NDArray[np.int64]) -> list[int]:
     """The order of the tracks by label, length and contents; mostly their first windows tell them apart."""
-    label = y.tolist()
-    first = [(label[i], len(track.X), track.X[:1].tobytes()) for i, track in enumerate(heard)]
+    first = [(label, *track.key) for label, track in zip(y.tolist(), heard, strict=True)]
     if len(set(first)) == len(first):
         return sorted(range(len(first)), key=first.__getitem__)
     return sorted(range(len(first)), key=lambda i: (*first[i][:2], heard[i].X.tobytes()))

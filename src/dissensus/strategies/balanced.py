@@ -74,12 +74,19 @@ class Ranking:
     leader: NDArray[np.int64]
 
 
+#: So few candidates are sorted in less time than a kernel is called in.
+_FEW = 2048
+
+
 def _top(utility: NDArray[np.float32], among: NDArray[np.bool_], k: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
     candidates = order[among[order]]
     k = min(k, len(candidates))
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    chosen: NDArray[np.int64] = candidates[select_top(utility[candidates], k)]
+    worth = utility[candidates]
+    if len(worth) <= _FEW:
+        return candidates[np.argsort(-worth, kind="stable")[:k]]  # as select_top has it: NaN last, the first of equals
+    chosen: NDArray[np.int64] = candidates[select_top(worth, k)]
     return chosen
 
 

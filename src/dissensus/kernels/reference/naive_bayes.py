@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["class_moments"]
+__all__ = ["class_moments", "merge_moments"]
 
 
 def class_moments(
@@ -26,3 +26,20 @@ def class_moments(
         if count[c] > 0:
             mean[c] = share @ rows / count[c]
             var[c] = share @ (rows - mean[c]) ** 2 / count[c]
+
+
+def merge_moments(
+    known: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    var: NDArray[np.float64],
+    count: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    spread: NDArray[np.float64],
+) -> None:
+    """Merge the moments of a batch into those of several models, in place; a class without weight stays as it is."""
+    for c in np.flatnonzero(count > 0):
+        share = (count[c] / (known[:, c] + count[c]))[:, None]
+        step = mean[c] - theta[:, c]
+        theta[:, c] += share * step
+        var[:, c] = (1 - share) * var[:, c] + share * spread[c] + share * (1 - share) * step**2
+        known[:, c] += count[c]
