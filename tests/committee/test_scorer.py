@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -160,3 +162,29 @@ def test_scorer_refuses_strangers_and_takes_empty_pools(committee: Committee) ->
     assert TrackScorer(committee, X[:0], []).predict_proba(committee).shape == (6, 0, 4)
     held = TrackScorer.bytes_for(committee, 1000)
     assert 1000 * (40 + 40) * 4 < held < 1000 * 150 * 4  # linear members and trees: both layouts
+
+
+def test_a_pass_that_broke_off_leaves_no_scores_behind(committee: Committee, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the tiles are scored for the new weights when memory runs out: the next pass scores them all again."""
+    import dissensus.committee.scorer as module
+
+    X, y, track = pool()
+    scorer, fresh = TrackScorer(committee, X, track), TrackScorer(committee, X, track)
+    taught = personalise(committee, X[track < 2], y[track < 2], track[track < 2])
+    genuine = module.resolve
+
+    def breaking(name: str, backend: str = "auto") -> Any:
+        kernel = genuine(name, backend)
+
+        def half(*arguments: Any) -> Any:
+            kernel(*arguments[:10], arguments[10], (arguments[10] + arguments[11]) // 2, *arguments[12:])
+            raise MemoryError
+
+        return half if name == "panel_votes" else kernel
+
+    monkeypatch.setattr(module, "resolve", breaking)
+    with pytest.raises(MemoryError):
+        scorer.predict_proba(taught)
+    monkeypatch.setattr(module, "resolve", genuine)
+    for asked in (committee, taught):
+        np.testing.assert_array_equal(scorer.predict_proba(asked), fresh.predict_proba(asked))

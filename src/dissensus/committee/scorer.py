@@ -198,8 +198,8 @@ class TrackScorer:
         move, straight = self._move(committee, stack)
         sums = np.zeros((len(stack.member), self.n_tracks, stack.offset.shape[1]))
         kernel = resolve("panel_votes", self._backend)
-        if len(column):
-            self._forget()  # until the pass is through
+        if len(column):  # nothing is held until the pass is through
+            self._held = (np.full_like(stack.bent, np.nan), np.full_like(stack.bend, np.nan))
 
         def task(first: int, last: int) -> None:
             kernel(
@@ -210,10 +210,6 @@ class TrackScorer:
         run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
         self._held = (stack.bent, stack.bend)
         return sums
-
-    def _forget(self) -> None:
-        """None of the naive Bayes members' scores is held."""
-        self._held = tuple(np.full(self._held[0].shape, np.nan, dtype=np.float32) for _ in range(2))
 
     def _move(self, committee: Committee, stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Coordinates of the logistic weights in the listener's space, and the scores that they are added to.
