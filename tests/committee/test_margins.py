@@ -33,6 +33,31 @@ def test_the_second_look_gives_the_same_bits_also_after_updates(committee: Commi
             np.testing.assert_array_equal(mine.predict_proba(X), kept)
 
 
+@pytest.mark.parametrize("update", ["replay", "incremental"])
+def test_after_an_update_only_new_trees_are_asked(
+    committee: Committee, update: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import xgboost
+
+    X = np.random.default_rng(3).normal(size=(30, 3))
+    forget()
+    untaught = committee.predict_proba(X)
+    taught = personalise(committee, X[:4], np.array(["Q1", "Q3"] * 2), np.arange(4), update=update)
+    asked, plain = [], xgboost.Booster.inplace_predict
+
+    def recorded(trees: xgboost.Booster, *arguments: object, **options: object) -> object:
+        asked.append(id(trees))
+        return plain(trees, *arguments, **options)
+
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", recorded)
+    assert not np.array_equal(taught.predict_proba(X), untaught)
+    before = {id(member.booster_) for member in committee.members}
+    assert not before & set(asked)
+    forget()
+    taught.predict_proba(X)
+    assert before <= set(asked)
+
+
 def test_windows_that_changed_in_place_are_new_windows(committee: Committee) -> None:
     member = committee.members[0]
     X = np.random.default_rng(2).normal(size=(30, 3)).astype(np.float32)

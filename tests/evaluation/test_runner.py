@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from latent import QUICK, latent_dataset
 
+from dissensus.committee import Committee
 from dissensus.datasets._types import Annotations, Dataset
 from dissensus.evaluation.grid import Evaluation, run_evaluation
 from dissensus.evaluation.pretraining import majority_label, weak_tracks
@@ -162,6 +164,19 @@ def test_any_number_of_jobs_gives_the_same_numbers(plain: tuple[Evaluation, Path
     assert same(two.scores, plain[0].scores)
     assert same(two.null, plain[0].null)
     assert queries(tmp_path) == queries(plain[1])
+
+
+def test_the_pre_trained_committee_passes_over_the_pool_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once a listener, repeat, strategy or null."""
+    whole, plain = [], Committee.predict_proba
+
+    def counted(self: Committee, X: Any, *more: Any, **options: Any) -> Any:
+        whole.append(len(X) == len(DATA.pool.X))
+        return plain(self, X, *more, **options)
+
+    monkeypatch.setattr(Committee, "predict_proba", counted)
+    run(DATA, tmp_path, listeners=[WHO, "listener 2"])
+    assert sum(whole) == 1
 
 
 def test_a_killed_run_continues_to_the_same_numbers(plain: tuple[Evaluation, Path], tmp_path: Path) -> None:
