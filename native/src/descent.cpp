@@ -1,5 +1,5 @@
 #define DISSENSUS_DESCENTS descents_baseline
-#include "anchored_impl.hpp"
+#include "descent_impl.hpp"
 
 #include "dissensus/machine.hpp"
 

@@ -1,4 +1,4 @@
-// Products of rows with panels of 32 lanes, and what else a descent is made of; the first part of anchored_impl.hpp.
+// Products of rows with panels of 32 lanes, and what else a descent is made of; the first part of descent_impl.hpp.
 #pragma once
 
 #include "descent.hpp"
