@@ -76,6 +76,23 @@ def test_consensus_entropy_and_the_best_ten(benchmark: Any, n_tracks: int, who: 
     benchmark.extra_info["gigabytes_per_second"] = proba.nbytes / benchmark.stats.stats.min / 1e9
 
 
+@pytest.mark.parametrize("n_classes", [2, 9, 28])
+@pytest.mark.parametrize("who", ["numpy + scipy", "reading the bytes (ceiling)", "dissensus", "dissensus, numba"])
+def test_any_number_of_classes(benchmark: Any, n_classes: int, who: str) -> None:
+    benchmark.group = f"consensus entropy, best 10, {n_classes} classes|20x100000x{n_classes} float32"
+    proba = workloads.committee(100_000, n_classes)
+    calls: dict[str, Callable[[], Any]] = {
+        "numpy + scipy": lambda: workloads.numpy_scipy(proba),
+        "reading the bytes (ceiling)": lambda: workloads.read_all(proba),
+        "dissensus": lambda: query_top(proba, 10).index,
+        "dissensus, numba": lambda: query_top(proba, 10, backend="numba").index,
+    }
+    if who.startswith("dissensus"):
+        expected = workloads.best(workloads.entropy(proba.astype(float).mean(axis=0), axis=1))
+        np.testing.assert_array_equal(calls[who](), expected)
+    timed(benchmark, calls[who], rounds=3 if who == "numpy + scipy" else 30)
+
+
 @pytest.mark.parametrize("n_tracks", [10_000, MILLION])
 @pytest.mark.parametrize(
     "who", ["numpy + scipy", "scikit-activeml", "dissensus", "dissensus, 2 threads", "dissensus, numba"]
@@ -161,6 +178,28 @@ def test_weighted_vote_entropy(benchmark: Any, who: str) -> None:
     got = calls[who]()
     np.testing.assert_allclose(got, np.sort(expected)[::-1][:10] if "best" in who else expected, atol=2e-6)
     timed(benchmark, calls[who], rounds=rounds_for(MILLION, slow=who == "numpy + scipy"))
+
+
+@pytest.mark.parametrize("who", ["numpy", "dissensus baseline", "dissensus avx2", "dissensus avx512"])
+def test_vote_entropy_by_instruction_set(benchmark: Any, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+    benchmark.group = f"vote entropy by instruction set|20x{MILLION} uint8"
+    votes = workloads.votes(MILLION)
+    expected = vote_entropy(votes, n_classes=4, backend="numba")
+    isa = who.removeprefix("dissensus ")
+    native = pytest.importorskip("dissensus._native")
+    try:
+        if isa != who:
+            monkeypatch.setenv("DISSENSUS_CAPS", isa)
+            native.refresh_instruction_set()
+            if native.instruction_set() != isa:
+                pytest.skip(f"this machine has no {isa}")
+            np.testing.assert_allclose(vote_entropy(votes, n_classes=4, backend="native"), expected, atol=1e-6)
+            timed(benchmark, lambda: vote_entropy(votes, n_classes=4, backend="native"), rounds=30)
+        else:
+            timed(benchmark, lambda: workloads.numpy_votes(votes), rounds=3)
+    finally:
+        monkeypatch.delenv("DISSENSUS_CAPS", raising=False)
+        native.refresh_instruction_set()
 
 
 @pytest.mark.parametrize("who", ["numpy, stable sort", "numpy, partition", "dissensus", "dissensus, numba"])

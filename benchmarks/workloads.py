@@ -14,10 +14,10 @@ N_MEMBERS, N_CLASSES = 20, 4
 
 
 @lru_cache(maxsize=3)
-def committee(n_tracks: int) -> NDArray[np.float32]:
-    """Probabilities (20, n_tracks, 4) of members that see the same tracks through different noise."""
+def committee(n_tracks: int, n_classes: int = N_CLASSES) -> NDArray[np.float32]:
+    """Probabilities (20, n_tracks, n_classes) of members that see the same tracks through different noise."""
     rng = np.random.default_rng(0)
-    proba = np.empty((N_MEMBERS, n_tracks, N_CLASSES), np.float32)
+    proba = np.empty((N_MEMBERS, n_tracks, n_classes), np.float32)
     for member in proba:
         rng.standard_exponential(dtype=np.float32, out=member)
         member /= member.sum(axis=1, keepdims=True)
