@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus import _backend
+from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_exclude, as_float, as_member_weight, as_proba, check_count
 from dissensus.errors import ParameterError
@@ -274,9 +275,9 @@ class ConsensusState:
         n = self._n + rows.shape[1]
         if n > len(self._odd):
             room = n + slack
-            total, odd = np.zeros((room, self.n_classes), np.int32), np.zeros(room, np.uint16)
+            total, odd = aligned_zeros((room, self.n_classes), np.int32), np.zeros(room, np.uint16)
             ceiling = np.empty((-(-room // _SHARED), 2), np.float32)
-            held = np.empty((self.n_members, room, self.n_classes), self._held.dtype)
+            held = aligned_empty((self.n_members, room, self.n_classes), self._held.dtype)
             before = total[: self._n], odd[: self._n], ceiling[: -(-self._n // _SHARED)], held[:, : self._n]
             for to, kept in zip(before, self._arrays(), strict=True):
                 to[...] = kept
