@@ -40,9 +40,11 @@ test: $(VENV)/.installed-dev ## Make .venv, install, and run the tests (not the 
 test-slow: $(VENV)/.installed-dev ## The long tests
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
-# All but the command line and what decodes, stores or reads files. Marked `compiled`: what would take for ever.
-NOJIT := tests --ignore=tests/cli --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_pool.py \
-         --ignore=tests/features/test_extract.py --ignore-glob='tests/datasets/test_[dlt]*' --ignore=tests/test_readme.py
+# All but what meets no kernel of Numba's: the command line, files, networks. Marked `compiled`: what would take for ever.
+NOJIT := tests --ignore=tests/cli --ignore=tests/catalog --ignore-glob='tests/committee/test_cnn*' \
+         --ignore=tests/committee/test_quantise.py --ignore-glob='tests/datasets/test_[dlt]*' \
+         --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_extract.py \
+         --ignore=tests/features/test_pool.py --ignore-glob='tests/test_[air]*'
 
 test-nojit: $(VENV)/.installed-dev ## The tests that meet a kernel, with the JIT off: what the Numba sources say, line by line
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not data and not compiled" $(NOJIT)
