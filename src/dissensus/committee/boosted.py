@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,7 +20,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._threads import thread_budget
 from dissensus.committee._rows import as_classes, distinct_rows, encode
-from dissensus.committee.margins import digest_of, kept_margin
+from dissensus.committee.correction import Taken, binned, corrected
+from dissensus.committee.margins import digest_of, kept_margin, same_windows
 from dissensus.committee.small_trees import Bins, SmallTrees, grow
 from dissensus.errors import ModelFormatError, ParameterError
 
@@ -241,38 +243,41 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         n0: float,
     ) -> list[BoostedTrees]:
         """:meth:`rehearse` for several members at once; the windows are cut into bins once for all of them."""
-        new = [copy.copy(member) for member in members]
-        for member in new:
-            member.correction_ = None
-        if len(X) == 0:
-            return new
-        first, n_classes = members[0], len(members[0].classes_)
-        answers = np.zeros((len(X), first._n_outputs))
-        answers[np.arange(len(X)), y] = 1.0
-        if rehearsal is None:
-            bins = Bins.of(X, first.rehearse_bins)
-            index = bins.index(X)
-        else:
-            bins, known_index = _binned(rehearsal, first.rehearse_bins)
-            index = np.concatenate([known_index, bins.index(X)])
-            weight = np.concatenate([rehearsal.weight(n_classes, n0), weight])
-        for member in new:
-            margin, target = member._base(X), answers
-            if rehearsal is not None:
-                known = member._base(rehearsal.X)
-                margin, target = np.concatenate([known, margin]), np.concatenate([softmax(known, axis=1), answers])
-            member.correction_ = grow(
-                bins,
-                index,
-                np.asarray(target, dtype=np.float64),
-                weight,
-                np.asarray(margin, dtype=np.float64),
-                n_trees=member.rehearse_rounds,
-                depth=member.rehearse_depth,
-                settings=(member.rehearse_rate, member.reg_lambda, member.min_child_weight),
-                seed=member.seed_,
-            )
-        return new
+        taken: list[Taken] = []
+        if len(X):
+            taken = BoostedTrees.take_in(members, X, np.arange(len(X)), np.array([0, len(X)]), rehearsal=rehearsal)
+        return corrected(members, taken, y, weight, rehearsal, n0)
+
+    @staticmethod
+    def take_in(
+        members: Sequence[BoostedTrees],
+        X: NDArray[np.float32],
+        row: NDArray[np.int64],
+        start: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+    ) -> list[Taken]:
+        """What these members need of each track (see ``member.TrackWise``): windows, their bins and margins."""
+        rows = np.ascontiguousarray(X[row], dtype=np.float32)
+        index = np.empty((len(rows), 0), dtype=np.uint8)  # without a buffer the answers themselves decide on bins
+        if rehearsal is not None:
+            index = binned(rehearsal, members[0].rehearse_bins)[0].index(rows)
+        with same_windows(rows):
+            margin = np.stack([member._base(rows) for member in members])
+        return [(rows[a:b], index[a:b], margin[:, a:b]) for a, b in pairwise(start.tolist())]
+
+    @staticmethod
+    def rehearse_tracks(
+        members: Sequence[BoostedTrees],
+        taken: Sequence[Taken],
+        y: NDArray[np.int64],
+        *,
+        rehearsal: Rehearsal | None,
+        n0: float,
+    ) -> list[BoostedTrees]:
+        """:meth:`rehearse_together` from what was taken in of the tracks, each of weight 1."""
+        count = np.array([len(rows) for rows, _, _ in taken], dtype=np.int64)
+        return corrected(members, taken, np.repeat(y, count), np.repeat(1.0 / count, count), rehearsal, n0)
 
     def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
         """Margins ``(n_samples, n_outputs)`` of these trees (None: no tree), on top of others."""
@@ -308,19 +313,6 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         """The most probable class; the earliest one on ties."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
-
-
-#: Bins of rehearsal buffers, by their number.
-_bins_of: weakref.WeakKeyDictionary[Any, dict[int, tuple[Bins, NDArray[np.uint8]]]] = weakref.WeakKeyDictionary()
-
-
-def _binned(rehearsal: Rehearsal, max_bin: int) -> tuple[Bins, NDArray[np.uint8]]:
-    """Bins of a rehearsal buffer, and its windows in them."""
-    kept = _bins_of.setdefault(rehearsal, {})
-    if max_bin not in kept:
-        bins = Bins.of(rehearsal.X, max_bin)
-        kept[max_bin] = bins, bins.index(rehearsal.X)
-    return kept[max_bin]
 
 
 _threads_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()

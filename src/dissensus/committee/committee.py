@@ -15,7 +15,7 @@ from dissensus.committee._rows import as_classes, duplicate, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.linear_votes import Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.margins import same_windows
-from dissensus.committee.member import KINDS, fit_members, kind_of, make_member, member_seed
+from dissensus.committee.member import KINDS, alike, fit_members, kind_of, make_member, member_seed
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
 from dissensus.committee.scaler import Scaler, inverse_scaling, refuse_window, standardised
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
@@ -250,19 +250,18 @@ class Committee:
     @property
     def n_members(self) -> int:
         """Number of members."""
-        return len(self)
+        return len(self.members)
 
     def with_members(self, members: Iterable[Any]) -> Committee:
         """A committee of other members that keeps everything else, and remembers where it started."""
-        taught = tuple(members)
-        if len(taught) == len(self.members) and all(map(_alike, taught, self.members)):  # nothing to check again
-            new = duplicate(self)
-            new.members, new._base = taught, self.base
-            return new
-        return Committee(
-            taught, self.classes_, n_features=self.n_features_in_, scaler=self.scaler_, member_kinds=self.member_kinds,
-            rehearsal=self.rehearsal, feature_names=self.feature_names, fingerprint=self.fingerprint, base=self.base,
-        )  # fmt: skip
+        new = duplicate(self)
+        new.members, new._base = tuple(members), self.base
+        if len(new.members) != len(self.members):
+            raise ParameterError(f"{len(new.members)} members in the place of {len(self.members)}")
+        if not all(map(alike, new.members, self.members)):  # else there is nothing to check again
+            new.n_features_in_ = new._count_features(self.n_features_in_)
+            new.member_columns = [new._columns_of(i) for i in range(len(new.members))]
+        return new
 
     def check_features(
         self, n_features: int, *, feature_names: Sequence[str] | None = None, fingerprint: str | None = None
@@ -421,12 +420,3 @@ class Committee:
         kinds = {kind: self.member_kinds.count(kind) for kind in dict.fromkeys(self.member_kinds)}
         listed = " + ".join(f"{count} {kind}" for kind, count in kinds.items())
         return f"Committee({listed}; {len(self.classes_)} classes, {self.n_features_in_} features)"
-
-
-def _alike(member: Any, before: Any) -> bool:
-    """Whether a member knows the same classes and features as another, because it was copied from it."""
-    return member is before or (
-        type(member) is type(before)
-        and member.classes_ is before.classes_
-        and getattr(member, "n_features_in_", None) == getattr(before, "n_features_in_", None)
-    )

@@ -24,7 +24,7 @@ from dissensus.errors import ClassMismatchError, ParameterError
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["KINDS", "Member", "Rehearsing", "TrackWise", "fit_members", "kind_of", "make_member", "member_seed"]
+__all__ = ["KINDS", "Member", "Rehearsing", "TrackWise", "alike", "fit_members", "kind_of", "make_member", "member_seed"]
 
 
 @runtime_checkable
@@ -199,3 +199,12 @@ def fit_members(
             if progress is not None:
                 progress(len(members), len(kinds) * n_folds)
     return names, members
+
+
+def alike(member: Any, before: Any) -> bool:
+    """Whether a member knows the same classes and features as another, because it was copied from it."""
+    return member is before or (
+        type(member) is type(before)
+        and member.classes_ is before.classes_
+        and getattr(member, "n_features_in_", None) == getattr(before, "n_features_in_", None)
+    )
