@@ -256,9 +256,7 @@ class Committee:
         """A committee of other members that keeps everything else, and remembers where it started."""
         new = duplicate(self)
         new.members, new._base = tuple(members), self.base
-        if len(new.members) != len(self.members):
-            raise ParameterError(f"{len(new.members)} members in the place of {len(self.members)}")
-        if not all(map(alike, new.members, self.members)):  # else there is nothing to check again
+        if not all(alike(a, b) for a, b in zip(new.members, self.members, strict=True)):  # else all has been checked
             new.n_features_in_ = new._count_features(self.n_features_in_)
             new.member_columns = [new._columns_of(i) for i in range(len(new.members))]
         return new

@@ -24,7 +24,17 @@ from dissensus.errors import ClassMismatchError, ParameterError
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
-__all__ = ["KINDS", "Member", "Rehearsing", "TrackWise", "alike", "fit_members", "kind_of", "make_member", "member_seed"]
+__all__ = [
+    "KINDS",
+    "Member",
+    "Rehearsing",
+    "TrackWise",
+    "alike",
+    "fit_members",
+    "kind_of",
+    "make_member",
+    "member_seed",
+]
 
 
 @runtime_checkable
