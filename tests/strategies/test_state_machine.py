@@ -190,7 +190,7 @@ def test_any_history(backend: str) -> None:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=5 if interpreted else 60,
+                max_examples=5 if interpreted else 100,
                 stateful_step_count=5 if interpreted else 25,
                 phases=[Phase.generate] if interpreted else list(Phase),
                 deadline=None,
