@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -125,6 +126,36 @@ def test_set_threads_governs_blas_and_openmp_loaded_and_to_come() -> None:
         assert dissensus.capabilities()["threads"] == n
         assert {pool["num_threads"] for pool in threadpool_info()} <= {n, 1}
         assert os.environ["OMP_NUM_THREADS"] == str(n)
+
+
+@pytest.mark.usefixtures("budget_restored")
+def test_set_threads_governs_xgboost_also_for_trees_that_are_there() -> None:
+    from dissensus.committee import BoostedTrees
+
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype("f4")
+    dissensus.set_threads(2)
+    trees = BoostedTrees(n_rounds=3).fit(X, np.arange(40) % 3)
+
+    def used() -> str:
+        return str(json.loads(trees.booster_.save_config())["learner"]["generic_param"]["nthread"])
+
+    trees.predict_proba(X)
+    assert used() == "2"
+    for n in (1, 3):
+        dissensus.set_threads(n)
+        trees.predict_proba(X + n)  # windows not seen before: trees are asked
+        assert used() == str(n)
+
+
+@pytest.mark.usefixtures("budget_restored")
+def test_set_threads_governs_onnxruntime_also_for_networks_that_are_open() -> None:
+    from dissensus.committee import shipped_cnn
+
+    model = shipped_cnn()
+    for n in (1, 2, 1):
+        dissensus.set_threads(n)
+        options = model._open().get_session_options()
+        assert (options.intra_op_num_threads, options.inter_op_num_threads) == (n, 1)
 
 
 @pytest.mark.usefixtures("budget_restored")
