@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dissensus.committee import BoostedTrees, Committee
+from dissensus._threads import run_blocks
+from dissensus.committee import BoostedTrees, Committee, anchored
 from dissensus.errors import FeatureMismatchError, LabelError, ParameterError
-from dissensus.personalisation.update import personalise
+from dissensus.personalisation.update import hear, personalise, replay
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])
 KINDS = ("gnb", "sgd", BoostedTrees(n_rounds=10))
@@ -68,6 +71,43 @@ def test_deleting_an_answer_is_exact(committee: Committee, answers: tuple[np.nda
     never = personalise(committee, X[kept], y[kept], track[kept])
     np.testing.assert_array_equal(forgot.predict_proba(X, track), never.predict_proba(X, track))
     assert not np.array_equal(forgot.predict_proba(X, track), everything.predict_proba(X, track))
+
+
+def test_threads_share_the_models_and_change_no_bit(
+    committee: Committee, answers: tuple[np.ndarray, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y, track = answers
+    alone = personalise(committee, X, y, track)
+    shares: list[tuple[int, int]] = []
+
+    def recorded(task: Callable[[int, int], None], n_items: int, **options: int) -> None:
+        def noted(a: int, b: int) -> None:
+            shares.append((a, b))
+            task(a, b)
+
+        run_blocks(noted, n_items, **options)
+
+    for name, value in (("run_blocks", recorded), ("thread_budget", lambda: 3), ("_SHARED", 1), ("_MODELS_A_TASK", 3)):
+        monkeypatch.setattr(anchored, name, value)
+    shared = personalise(committee, X, y, track)
+    assert sorted(shares) == [(0, 3), (3, 6), (6, 8)]
+    np.testing.assert_array_equal(shared.predict_proba(X, track), alone.predict_proba(X, track))
+
+
+def test_what_was_heard_once_serves_every_later_replay(
+    committee: Committee, answers: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> None:
+    """Tracks heard one by one, for a committee that was personal before, and replayed: the same bits as all at once."""
+    X, y, track = answers
+    mine = personalise(committee, X[track < 9], y[track < 9], track[track < 9])
+    heard = [hear(mine, committee.scale(X[track == t]), np.array([0, 4]))[0] for t in range(9)]
+    label = np.searchsorted(CLASSES, y[track < 9][::4])
+    for chosen in ([4, 2, 7], [8, 1, 0, 2, 3, 4, 5, 6, 7]):
+        again = replay(mine, [heard[t] for t in chosen], label[chosen], n0=100.0)
+        kept = np.isin(track, chosen)
+        fresh = personalise(committee, X[kept], y[kept], track[kept])
+        np.testing.assert_array_equal(again.predict_proba(X, track), fresh.predict_proba(X, track))
+        assert again.base is committee
 
 
 def test_forgetting_everything_is_the_start(

@@ -6,6 +6,7 @@ XGBoost needs several for the same work, nearly all of it around the trees: matr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,11 @@ class Bins:
             between = values[:-1] + (values[1:] - values[:-1]) / np.float32(2)
             cuts.append(np.unique(np.maximum(between, np.nextafter(values[:-1], np.float32(np.inf)))))
         return cls(tuple(cuts))
+
+    @cached_property
+    def count(self) -> NDArray[np.int64]:
+        """Bins of each feature."""
+        return np.array([len(cuts) + 1 for cuts in self.cuts], dtype=np.int64)
 
     def index(self, X: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Bin of every value, ``(n_windows, n_features)``."""
@@ -75,6 +81,7 @@ class SmallTrees:
         return out
 
 
+@lru_cache(maxsize=256)
 def _columns(n_features: int, n_trees: int, seed: int) -> NDArray[np.int64]:
     """Features of each tree, in order: all of them, or as many as allowed, drawn without replacement."""
     if n_features <= MOST_FEATURES:
@@ -113,7 +120,7 @@ def grow(
         Of the features that each tree may ask, ``MOST_FEATURES`` at most.
     """
     n_rows, n_classes = target.shape
-    n_bins = np.array([len(cuts) + 1 for cuts in bins.cuts], dtype=np.int64)
+    n_bins = bins.count
     column = _columns(len(n_bins), n_trees, seed)
     n_inner = 2**depth - 1
     feature = np.full((n_trees, n_inner), -1, dtype=np.int64)
