@@ -91,6 +91,7 @@ AIMS = (
         ratio=40,
     ),
     Aim("tell and next ask, ten linear members, 1 000 x 60 windows", _TELL, "dissensus, replay", seconds=5e-3),
+    Aim("– two threads", _TELL, "dissensus, replay, 2 threads", seconds=5e-3),
     Aim(
         "grid of one listener, 15 members, against the research loop",
         "one listener of the grid, gnb, sgd and xgb|",

@@ -160,8 +160,10 @@ def best(proba: Any) -> Any:
     return np.argpartition((mean * np.log(mean)).sum(axis=1), 4)[:4]
 
 
-def test_session_turn(benchmark: Any, pretrained: Committee) -> None:
+@pytest.mark.parametrize("who", ["dissensus", "dissensus, 2 threads"])
+def test_session_turn(benchmark: Any, pretrained: Committee, who: str) -> None:
     """The same through the public face: ``Session.tell`` of one answer and ``Session.ask`` of the next track."""
+    set_threads(2 if "2" in who else 1)
     X, y, track = windows(1000)
     benchmark.group = f"tell + ask, ten linear members|1000x{N_WINDOWS}x{N_FEATURES}"
     session = Session(pretrained, Pool(X, track), strategy="mc")
@@ -175,6 +177,7 @@ def test_session_turn(benchmark: Any, pretrained: Committee) -> None:
     assert len(turn().track_ids) == 1
     with threadpool_limits(1):
         benchmark.pedantic(turn, rounds=20, warmup_rounds=2)
+    set_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,16 @@ def _native() -> ModuleType | None:
         return None
 
 
+#: What ``DISSENSUS_CAPS`` may lower the instruction set to.
+MASKS = ("baseline", "avx2", "avx512", "neon")
+
+
+def _check_mask() -> None:
+    mask = os.environ.get("DISSENSUS_CAPS")
+    if mask is not None and mask not in MASKS:
+        raise ParameterError(f"DISSENSUS_CAPS={mask!r} is no instruction set; give {', '.join(MASKS)}, or unset it")
+
+
 @lru_cache(maxsize=1)
 def _say_native_is_missing() -> None:
     warnings.warn(
@@ -111,10 +121,11 @@ def resolve(name: str, backend: str = "auto") -> Callable[..., Any]:
     Raises
     ------
     ParameterError
-        No such kernel, or no such backend.
+        No such kernel, no such backend, or ``DISSENSUS_CAPS`` names no instruction set.
     BackendUnavailableError
         The kernel has no twin in that backend, or the installation has no compiled module.
     """
+    _check_mask()
     if name not in ROOMS:
         raise ParameterError(f"no kernel is called {name!r}; there are {', '.join(sorted(ROOMS))}")
     if backend != "auto":

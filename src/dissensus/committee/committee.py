@@ -302,7 +302,7 @@ class Committee:
         return standardised(windows, self.scaling)
 
     def predict_proba(
-        self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 4096
+        self, X: ArrayLike, groups: ArrayLike | None = None, *, n_threads: int = 1, chunk_size: int = 8192
     ) -> NDArray[np.float32]:
         """Probabilities of every member for every track: the mean over the windows of a track.
 
