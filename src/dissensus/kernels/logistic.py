@@ -81,16 +81,24 @@ def project_rows(X, row, basis, out):  # type: ignore[no-untyped-def]
 
     X f4 (M,F), row i8 (N,), basis f4 (B,F,32): columns side by side by 32; out f4 (32B,N).
     """
-    sums = np.empty(32, dtype=np.float32)
+    sums = np.empty((4, 32), dtype=np.float32)
+    s0, s1, s2, s3 = sums[0], sums[1], sums[2], sums[3]
     for b in range(basis.shape[0]):
-        for n in range(row.shape[0]):
-            x = X[row[n]]
+        for n in range(0, row.shape[0], 4):  # four rows share what is loaded of the basis
+            last = min(3, row.shape[0] - n - 1)
+            x0, x1, x2, x3 = X[row[n]], X[row[n + min(1, last)]], X[row[n + min(2, last)]], X[row[n + last]]
             sums[:] = np.float32(0.0)
-            for f in range(x.shape[0]):
+            for f in range(X.shape[1]):
+                a0, a1, a2, a3 = x0[f], x1[f], x2[f], x3[f]
                 for lane in range(32):
-                    sums[lane] += x[f] * basis[b, f, lane]
-            for lane in range(32):
-                out[32 * b + lane, n] = sums[lane]
+                    value = basis[b, f, lane]
+                    s0[lane] += a0 * value
+                    s1[lane] += a1 * value
+                    s2[lane] += a2 * value
+                    s3[lane] += a3 * value
+            for r in range(last + 1):
+                for lane in range(32):
+                    out[32 * b + lane, n + r] = sums[r, lane]
 
 
 @kernel
