@@ -143,6 +143,8 @@ DISSENSUS_INLINE Ints share(Floats p, Ints fit, float factor) noexcept {
     return __builtin_convertvector(where(fit, p, Floats{}) * factor + 0.5f, Ints);
 }
 
+constexpr std::int64_t kFarAhead = 2048;  // numbers: three streams are fetched over the ends of their pages
+
 // replace_f32 (of a member that had a share) and least_spread in one go: sixteen tracks of four classes at a time.
 bool replace_tiles(std::int32_t* total, float* held, const float* rows, float factor, std::int64_t n, float unit,
                    float* spread, float* lead) noexcept {
@@ -152,6 +154,9 @@ bool replace_tiles(std::int32_t* total, float* held, const float* rows, float fa
         Floats mean[4];
         for (int r = 0; r < 4; ++r) {
             const std::int64_t j = 4 * i + kLanes * r;
+            __builtin_prefetch(rows + j + kFarAhead, 0, 2);
+            __builtin_prefetch(held + j + kFarAhead, 1, 2);
+            __builtin_prefetch(total + j + kFarAhead, 1, 2);
             const Floats now = load(rows + j), before = load(held + j);
             const Ints sane = (now >= 0.0f) & (now <= 1.5f);
             const Ints less = share(before, (before >= 0.0f) & (before <= 1.5f), factor);
