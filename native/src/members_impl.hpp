@@ -110,10 +110,11 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
     const bool moves = held.n_small > 0;
     const Weights weights{held.move, nullptr, n_moved};
     if (moves) {
-        Fetch nothing({held.small + tile.panel * held.n_small * kLanes, 0}, 1);
         for (std::int64_t p = 0; p < n_panels; ++p) {
-            scores_of_panel(held.small + (tile.panel + p) * held.n_small * kLanes, held.n_small, weights,
-                            [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes, nothing);
+            const float* small = held.small + (tile.panel + p) * held.n_small * kLanes;
+            Fetch fetch({small + n_panels * held.n_small * kLanes, held.n_small * kLanes * 4}, held.n_small * groups_of(weights));
+            scores_of_panel(small, held.n_small, weights, [](std::int64_t k) { return k * kLanes; },
+                            moved + p * n_moved * kLanes, fetch);
         }
     }
     const auto to_proba = v.n_classes == 4 ? panel_to_proba<4> : panel_to_proba<0>;
