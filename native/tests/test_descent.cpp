@@ -5,36 +5,15 @@
 #include <cstdlib>
 #include <vector>
 
+#include "check.hpp"
 #include "dissensus/descent.hpp"
 #include "dissensus/machine.hpp"
-
-#define CHECK(condition)                                                         \
-    do {                                                                         \
-        if (!(condition)) {                                                      \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            return 1;                                                            \
-        }                                                                        \
-    } while (0)
 
 namespace {
 
 using namespace dissensus;
-using Floats = std::vector<float>;
 
-std::uint32_t state = 1;
-float draw() {
-    state = state * 1664525u + 1013904223u;
-    return static_cast<float>(static_cast<double>(state) / 4294967296.0 * 2.0 - 1.0);
-}
-Floats drawn(std::int64_t n) {
-    Floats out(static_cast<std::size_t>(n));
-    for (auto& x : out) x = draw();
-    return out;
-}
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
-constexpr float kGuard = -7.0f;
-Floats guarded(std::int64_t n) { return Floats(at(n + 3), kGuard); }
-bool whole(const Floats& x) { return x[x.size() - 1] == kGuard && x[x.size() - 2] == kGuard && x[x.size() - 3] == kGuard; }
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 int projecting(std::int64_t n_rows, std::int64_t n_features, std::int64_t n_blocks) {

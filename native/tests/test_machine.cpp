@@ -2,15 +2,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "check.hpp"
 #include "dissensus/machine.hpp"
-
-#define CHECK(condition)                                                              \
-    do {                                                                              \
-        if (!(condition)) {                                                           \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);      \
-            return 1;                                                                 \
-        }                                                                             \
-    } while (0)
 
 int main() {
     using namespace dissensus;

@@ -5,16 +5,9 @@
 #include <limits>
 #include <vector>
 
+#include "check.hpp"
 #include "dissensus/machine.hpp"
 #include "dissensus/mel.hpp"
-
-#define CHECK(condition)                                                         \
-    do {                                                                         \
-        if (!(condition)) {                                                      \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            return 1;                                                            \
-        }                                                                        \
-    } while (0)
 
 using namespace dissensus;
 

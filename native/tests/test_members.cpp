@@ -4,36 +4,15 @@
 #include <cstdlib>
 #include <vector>
 
+#include "check.hpp"
 #include "dissensus/machine.hpp"
 #include "dissensus/members.hpp"
-
-#define CHECK(condition)                                                         \
-    do {                                                                         \
-        if (!(condition)) {                                                      \
-            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            return 1;                                                            \
-        }                                                                        \
-    } while (0)
 
 namespace {
 
 using namespace dissensus;
-using Floats = std::vector<float>;
 
-std::uint32_t state = 1;
-float draw() {
-    state = state * 1664525u + 1013904223u;
-    return static_cast<float>(static_cast<double>(state) / 4294967296.0 * 2.0 - 1.0);
-}
-Floats drawn(std::int64_t n, float scale = 1.0f) {
-    Floats out(static_cast<std::size_t>(n));
-    for (auto& x : out) x = draw() * scale;
-    return out;
-}
 bool near(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance * (1.0 + std::abs(b)); }
-constexpr float kGuard = -7.0f;
-Floats guarded(std::int64_t n) { return Floats(static_cast<std::size_t>(n + 3), kGuard); }
-bool whole(const Floats& x) { return x[x.size() - 1] == kGuard && x[x.size() - 2] == kGuard && x[x.size() - 3] == kGuard; }
 
 template <class T>
 int laying(std::int64_t windows, std::int64_t F) {
