@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 
 from dissensus import set_threads
 from dissensus.committee import Committee
-from dissensus.committee.boosted import BoostedTrees
+from dissensus.committee.members.boosted import BoostedTrees
 from dissensus.datasets import Annotations, Dataset, trompa
 from dissensus.evaluation.intervals import bootstrap_interval
-from dissensus.evaluation.pretraining import majority_label, weak_tracks
+from dissensus.evaluation.outcome.paired_tests import paired_tests
 from dissensus.evaluation.protocol import Protocol
-from dissensus.evaluation.runner import Task, Workplace, run_unit
+from dissensus.evaluation.run.pretraining import majority_label, weak_tracks
+from dissensus.evaluation.run.unit import Task, Workplace, run_unit
 from dissensus.evaluation.scores import COMMITTEE
 from dissensus.evaluation.splits import Split, Splits, child_seed
-from dissensus.evaluation.statistics import paired_tests
 from dissensus.personalisation.update import hear, replay
 
 DEFAULT = "default"
@@ -66,7 +66,7 @@ class Study:
     label: NDArray[np.int64]  # of each track of the pool: the catalogue's, −1 where a listener may be asked
 
     def trained(self, split: Split, listener: Any, parameters: dict[str, Any]) -> Committee:
-        """Five boosted members, as :mod:`dissensus.evaluation.pretraining` trains them, with these parameters."""
+        """Five boosted members, as :mod:`dissensus.evaluation.run.pretraining` trains them, with these parameters."""
         pool, label = self.dataset.pool, self.label
         if self.crowd:
             label = majority_label(self.votes.without(listener), pool)

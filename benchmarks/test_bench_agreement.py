@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dissensus.evaluation.agreement import krippendorff_alpha
+from dissensus.agreement.alpha import krippendorff_alpha
 
 SHAPE = (1_000, 10_000)
 FILLED = 0.05

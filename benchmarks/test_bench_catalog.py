@@ -20,8 +20,8 @@ from dissensus.features import load_audio, log_mel, write_audio
 
 torch = pytest.importorskip("torch")
 
-from dissensus.committee.training.export import export_onnx  # noqa: E402
-from dissensus.committee.training.short_chunk import ShortChunkCNN  # noqa: E402
+from dissensus.training.export import export_onnx  # noqa: E402
+from dissensus.training.short_chunk import ShortChunkCNN  # noqa: E402
 
 N_FILES, SECONDS, BATCH = 12, 23, 8
 

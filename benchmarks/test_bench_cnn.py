@@ -16,9 +16,9 @@ from dissensus.committee.cnn import CnnModel
 
 torch = pytest.importorskip("torch")
 
-from dissensus.committee.training.export import export_onnx  # noqa: E402
-from dissensus.committee.training.quantise import quantise  # noqa: E402
-from dissensus.committee.training.short_chunk import ShortChunkCNN  # noqa: E402
+from dissensus.training.export import export_onnx  # noqa: E402
+from dissensus.training.quantise import quantise  # noqa: E402
+from dissensus.training.short_chunk import ShortChunkCNN  # noqa: E402
 
 BATCH = 32
 

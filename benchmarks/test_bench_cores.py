@@ -148,8 +148,8 @@ def call():
     "training a CNN": """
 import torch
 dissensus.set_threads(1)  # torch is here now, and is told too
-from dissensus.committee.training.clips import ClipSet
-from dissensus.committee.training.fit import Schedule, train_member
+from dissensus.training.clips import ClipSet
+from dissensus.training.fit import Schedule, train_member
 clips = ClipSet([rng.normal(size=60_000).astype('f4') for _ in range(12)], np.arange(12) % 4, np.arange(12))
 plan = Schedule(epochs=1, adam_epochs=1, sgd_epochs=1, batch_size=6, validation_share=0.25)
 call = lambda: train_member(clips, schedule=plan, width=8, device='cpu')""",
@@ -175,7 +175,7 @@ def call():
         session.tell({name: 'Q1' for name in session.ask(2).track_ids})""",
     "an evaluation": """
 from dissensus.datasets import QUADRANTS, Annotations, Dataset
-from dissensus.evaluation.grid import run_evaluation
+from dissensus.evaluation.run.grid import run_evaluation
 from dissensus.evaluation.protocol import Protocol
 ids, n = np.unique(track).astype(str), 80
 mine = [(who, i) for who in 'abcd' for i in range(40, n)]
@@ -187,8 +187,8 @@ def call():
     with tempfile.TemporaryDirectory() as out:
         run_evaluation(data, plan, out=out, jobs=1, listeners=['a', 'b'])""",
     "clusters and groups of annotators": """
-from dissensus.evaluation.annotators import fit_dawid_skene
-from dissensus.evaluation.clusters import cluster_agreement, embed
+from dissensus.agreement.annotators import fit_dawid_skene
+from dissensus.evaluation.papers.clusters import cluster_agreement, embed
 ratings = rng.normal(size=(300, 12))
 who, what, said = rng.integers(50, size=3000), rng.integers(300, size=3000), rng.integers(4, size=3000)
 def call():
@@ -200,7 +200,7 @@ from dissensus.datasets.synthetic import Music, make
 call = lambda: make(12, 3, music=Music(duration_s=3.0))""",
     "krippendorff_alpha": """
 ratings = rng.integers(4, size=(50, 5000)).astype(float)
-from dissensus.evaluation.agreement import krippendorff_alpha
+from dissensus.agreement.alpha import krippendorff_alpha
 call = lambda: krippendorff_alpha(ratings, level='interval')""",
 }
 

@@ -29,9 +29,9 @@ from threadpoolctl import threadpool_limits
 
 from dissensus import set_threads
 from dissensus.datasets import QUADRANTS, Annotations, Dataset
-from dissensus.evaluation.pretraining import pretrain, weak_tracks
 from dissensus.evaluation.protocol import Protocol
-from dissensus.evaluation.runner import Task, Workplace, run_unit
+from dissensus.evaluation.run.pretraining import pretrain, weak_tracks
+from dissensus.evaluation.run.unit import Task, Workplace, run_unit
 from dissensus.evaluation.splits import Splits
 from dissensus.features import Pool
 

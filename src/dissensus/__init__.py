@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np  # the one dependency that importing dissensus loads
 
+from dissensus._version import __version__
+
 if TYPE_CHECKING:
     from dissensus._backend import capabilities, warmup
     from dissensus._threads import set_threads
+    from dissensus.agreement.alpha import krippendorff_alpha
     from dissensus.committee import Committee
-    from dissensus.evaluation.agreement import krippendorff_alpha
     from dissensus.features import IS13_NAMES, Pool, load_audio, log_mel
     from dissensus.features.is13 import is13
     from dissensus.personalisation import ListenerModel, Session
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
         vote_entropy,
     )
 
-__version__ = "0.1.0"
-
 _HOME: dict[str, str] = {
     "Committee": "committee",
     "ConsensusState": "strategies",
@@ -43,7 +43,7 @@ _HOME: dict[str, str] = {
     "consensus_entropy": "strategies",
     "human_consensus": "strategies",
     "is13": "features",
-    "krippendorff_alpha": "evaluation.agreement",
+    "krippendorff_alpha": "agreement.alpha",
     "load_audio": "features",
     "log_mel": "features",
     "margin": "strategies",
@@ -82,7 +82,19 @@ __all__ = [
 ]
 
 _SUBPACKAGES = frozenset(
-    {"catalog", "cli", "committee", "datasets", "errors", "evaluation", "features", "personalisation", "strategies"}
+    {
+        "agreement",
+        "catalog",
+        "cli",
+        "committee",
+        "datasets",
+        "errors",
+        "evaluation",
+        "features",
+        "personalisation",
+        "strategies",
+        "training",
+    }
 )
 
 assert np.__version__  # keeps the import honest for linters

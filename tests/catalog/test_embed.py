@@ -15,8 +15,8 @@ from dissensus.features import write_audio
 torch = pytest.importorskip("torch", reason="models are exported with the `train` extra")
 
 from dissensus.committee.cnn import CnnModel  # noqa: E402
-from dissensus.committee.training.export import export_onnx  # noqa: E402
-from dissensus.committee.training.short_chunk import LogMelFrontEnd, ShortChunkCNN  # noqa: E402
+from dissensus.training.export import export_onnx  # noqa: E402
+from dissensus.training.short_chunk import LogMelFrontEnd, ShortChunkCNN  # noqa: E402
 
 
 @pytest.fixture(scope="module")

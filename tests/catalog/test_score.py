@@ -31,8 +31,8 @@ from dissensus.features.sources import Excerpt, gather_audio
 torch = pytest.importorskip("torch", reason="models are exported with the `train` extra")
 
 from dissensus.committee.cnn import CnnModel  # noqa: E402
-from dissensus.committee.training.export import export_onnx  # noqa: E402
-from dissensus.committee.training.short_chunk import ShortChunkCNN  # noqa: E402
+from dissensus.training.export import export_onnx  # noqa: E402
+from dissensus.training.short_chunk import ShortChunkCNN  # noqa: E402
 
 
 def _another(model: CnnModel) -> CnnModel:

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dissensus.cli.main import app, main
-from dissensus.evaluation import grid
-from dissensus.evaluation.table import read_columns
+from dissensus.evaluation.curves import read_columns
+from dissensus.evaluation.run import grid
 
 QUICK = (
     "synthetic --listeners 3 --members gnb --strategies hc,rand --rounds 3 --repeats 2 --null-repeats 1 --jobs 1 --seed 4"

@@ -14,8 +14,8 @@ from dissensus.cli import main as cli
 from dissensus.committee import shipped_cnn
 from dissensus.errors import ParameterError
 from dissensus.evaluation.scores import track_scores
-from dissensus.evaluation.showcase import TEST_SHARE, Showcase, ShowcaseSettings, run_showcase
-from dissensus.evaluation.showcase_report import LIMITS, write_report
+from dissensus.evaluation.showcase.experiment import TEST_SHARE, Showcase, ShowcaseSettings, run_showcase
+from dissensus.evaluation.showcase.page import LIMITS, write_report
 from dissensus.evaluation.splits import Splits
 from dissensus.features import IS13_NAMES
 
@@ -138,7 +138,7 @@ def test_the_command_prints_what_it_promises(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, result: Showcase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("dissensus.evaluation.showcase.run_showcase", lambda *_, **__: result)
+    monkeypatch.setattr("dissensus.evaluation.showcase.experiment.run_showcase", lambda *_, **__: result)
     code = cli.main(["demo", "--out", str(tmp_path)])
     out, _ = capsys.readouterr()
     assert code == 0
@@ -159,7 +159,7 @@ def test_without_matplotlib_the_report_is_written_and_says_so(
     import sys
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setattr("dissensus.evaluation.showcase.run_showcase", lambda *_, **__: result)
+    monkeypatch.setattr("dissensus.evaluation.showcase.experiment.run_showcase", lambda *_, **__: result)
     assert cli.main(["demo", "--out", str(tmp_path)]) == 0
     out, _ = capsys.readouterr()
     assert "No picture" in out

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from dissensus.cli.main import app, main
 from dissensus.datasets.synthetic import Panel, latent_listeners
-from dissensus.evaluation.table import COLUMNS, read_columns
+from dissensus.evaluation.curves import COLUMNS, read_columns
 
 QUICK = (
     "--members",

@@ -130,7 +130,7 @@ def test_every_kind_of_end_has_a_code(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("dissensus.evaluation.showcase.run_showcase", fail)
+    monkeypatch.setattr("dissensus.evaluation.showcase.experiment.run_showcase", fail)
     got, _, err = run(capsys, "demo", "--out", str(tmp_path))
     assert got == code
     assert [row for row in err.splitlines() if row.strip()] == [row for row in err.splitlines() if row.startswith(line)]

@@ -16,8 +16,8 @@ from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelErr
 torch = pytest.importorskip("torch", reason="models are exported with the `train` extra")
 onnx = pytest.importorskip("onnx", reason="models are exported with the `train` extra")
 
-from dissensus.committee.training.export import export_onnx, shared_trunk  # noqa: E402
-from dissensus.committee.training.short_chunk import CHUNK_SAMPLES, LogMelFrontEnd, ShortChunkCNN  # noqa: E402
+from dissensus.training.export import export_onnx, shared_trunk  # noqa: E402
+from dissensus.training.short_chunk import CHUNK_SAMPLES, LogMelFrontEnd, ShortChunkCNN  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_members_with_other_trunks_need_files_of_their_own(members: list[ShortCh
 def test_export_that_differs_is_not_written(
     members: list[ShortChunkCNN], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dissensus.committee.training import export
+    from dissensus.training import export
 
     monkeypatch.setattr(export, "PARITY", -1.0)
     with pytest.raises(ModelFormatError, match="differ by"):
@@ -178,7 +178,7 @@ def test_a_copy_in_another_process_opens_its_own_session(path: Path) -> None:
         "from dissensus.committee.cnn import CnnModel\n"
         f"p = CnnModel.load({str(path)!r}).predict(np.zeros((1, 1, 128, 231), dtype=np.float32))[0]\n"
         "assert not any(m == 'torch' or m.startswith('torch.') for m in sys.modules), 'scoring imported torch'\n"
-        "assert 'dissensus.committee.training' not in sys.modules\n"
+        "assert 'dissensus.training' not in sys.modules\n"
         "print(' '.join(map(str, p.ravel())))\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

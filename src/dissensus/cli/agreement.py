@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dissensus.evaluation.groups import GroupSpec
+    from dissensus.agreement.groups import GroupSpec
 
 _HELP = """How far do listeners agree? Krippendorff's alpha (1 = fully, 0 = as by chance), everybody and by group.
 
@@ -94,7 +94,7 @@ def _agreement(
     random: Annotated[int, typer.Option(min=0, help="Random groups beside every group (table 3: at most 10).")] = 100,
     seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
 ) -> None:
-    from dissensus.evaluation.groups import GroupSpec
+    from dissensus.agreement.groups import GroupSpec
 
     specs = [GroupSpec.parse(text) for text in group or []]
     _only("--snapshot", snapshot, data_set, RatedData.trompa)
@@ -125,10 +125,10 @@ def _only(option: str, value: object, data_set: RatedData, meant: RatedData) -> 
 
 
 def _trompa(data: Path, specs: list[GroupSpec], snapshot: str, draws: int, random: int, seed: int) -> None:
+    from dissensus.agreement.groups import GroupSpec
     from dissensus.datasets import trompa
-    from dissensus.evaluation.agreement_tables import format_agreement, trompa_counts, trompa_table
-    from dissensus.evaluation.groups import GroupSpec
-    from dissensus.evaluation.paper_tables import TROMPA_2022
+    from dissensus.evaluation.papers.agreement_tables import format_agreement, trompa_counts, trompa_table
+    from dissensus.evaluation.papers.printed import TROMPA_2022
 
     every = trompa.load(data, snapshot, repeats="keep")
     chosen = specs or [GroupSpec("n_tracks", ">", 80, strict=False)]
@@ -140,9 +140,9 @@ def _trompa(data: Path, specs: list[GroupSpec], snapshot: str, draws: int, rando
 
 
 def _soundtracks(data: Path, specs: list[GroupSpec], draws: int, random: int, seed: int) -> None:
+    from dissensus.agreement.groups import GroupSpec, group_agreement
     from dissensus.datasets import soundtracks
-    from dissensus.evaluation.agreement_tables import format_agreement, rating_table
-    from dissensus.evaluation.groups import GroupSpec, group_agreement
+    from dissensus.evaluation.papers.agreement_tables import format_agreement, rating_table
 
     loaded = soundtracks.load(data, features=False)
     ratings = rating_table(loaded)
@@ -158,8 +158,8 @@ def _soundtracks(data: Path, specs: list[GroupSpec], draws: int, random: int, se
 
 def _alphas(data: Path, table: int, draws: int, random: int, seed: int) -> None:
     from dissensus.datasets import ismir2020
-    from dissensus.evaluation.agreement_tables import format_agreement, ismir2020_table_1, ismir2020_table_2
-    from dissensus.evaluation.paper_tables import TABLE_1, TABLE_2
+    from dissensus.evaluation.papers.agreement_tables import format_agreement, ismir2020_table_1, ismir2020_table_2
+    from dissensus.evaluation.papers.printed import TABLE_1, TABLE_2
 
     loaded = ismir2020.load(data)
     typer.echo(f"ISMIR 2020, Table {table}: Krippendorff's alpha, ordinal\n")
@@ -178,7 +178,7 @@ def _alphas(data: Path, table: int, draws: int, random: int, seed: int) -> None:
 
 def _table_3(data: Path, embedding: Embedding, random: int, seed: int) -> None:
     from dissensus.datasets import ismir2020
-    from dissensus.evaluation.group_tables import TABLE_3_EMBEDDINGS, ismir2020_table_3
+    from dissensus.evaluation.papers.group_tables import TABLE_3_EMBEDDINGS, ismir2020_table_3
 
     chosen = TABLE_3_EMBEDDINGS if embedding is Embedding.all else (embedding.value,)
     loaded = ismir2020.load(data)
@@ -199,7 +199,7 @@ def _table_3(data: Path, embedding: Embedding, random: int, seed: int) -> None:
 
 def _table_4(data: Path, windows: str, seed: int) -> None:
     from dissensus.datasets import ismir2020
-    from dissensus.evaluation.group_tables import ismir2020_table_4, made_up_windows
+    from dissensus.evaluation.papers.group_tables import ismir2020_table_4, made_up_windows
 
     loaded = ismir2020.load(data)
     typer.echo("ISMIR 2020, Table 4\n")

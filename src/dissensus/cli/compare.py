@@ -13,8 +13,8 @@ from dissensus.cli.evaluate import DataName
 
 if TYPE_CHECKING:
     from dissensus.datasets import Dataset
+    from dissensus.evaluation.outcome.results import Results
     from dissensus.evaluation.protocol import Protocol
-    from dissensus.evaluation.results import Results
 
 _HELP = """Run a published protocol, faults included, and the sound one on the same listeners, and print them side by side.
 
@@ -72,8 +72,8 @@ def _compare(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
 ) -> None:
     from dissensus.cli.evaluate import _cores, _split
-    from dissensus.evaluation.compare import compare_protocols, sound_beside, write_comparison
-    from dissensus.evaluation.results import read_results
+    from dissensus.evaluation.outcome.results import read_results
+    from dissensus.evaluation.report.protocols_compared import compare_protocols, sound_beside, write_comparison
 
     changes = {"kinds": _split(members), "strategies": _split(strategies), "rounds": rounds, "queries": queries}
     changes |= {"min_tracks": min_tracks, "seed": seed}
@@ -117,7 +117,7 @@ def _listeners(
 ) -> list[Any]:
     """Those whom both protocols can evaluate, and who are in the results that are there already."""
     from dissensus.errors import ParameterError
-    from dissensus.evaluation.compare import able_listeners
+    from dissensus.evaluation.report.protocols_compared import able_listeners
 
     able = able_listeners(dataset, paper, sound)
     for results in taken:
@@ -137,7 +137,7 @@ def _run(dataset: Dataset, protocol: Protocol, folder: Path, listeners: list[Any
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from dissensus.evaluation.grid import run_evaluation
+    from dissensus.evaluation.run.grid import run_evaluation
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -154,7 +154,7 @@ def _run(dataset: Dataset, protocol: Protocol, folder: Path, listeners: list[Any
 
 def _report(sides: Sequence[Results], out: Path) -> None:
     from dissensus.errors import MissingDependencyError
-    from dissensus.evaluation.report import write_results_report
+    from dissensus.evaluation.report.page import write_results_report
 
     try:
         typer.echo(f"Report: {write_results_report([sides[1].folder, sides[0].folder], out / 'report.html')}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dissensus.evaluation.showcase import Progress, Showcase
+    from dissensus.evaluation.showcase.experiment import Progress, Showcase
 
 _HELP = """Watch a committee of classifiers learn to hear like one listener. Needs no data; takes about a minute.
 
@@ -52,7 +52,7 @@ def _demo(
     jobs: Annotated[int | None, typer.Option(min=1, help="Listeners worked on at a time; default: one a core.")] = None,
 ) -> None:
     from dissensus._threads import set_threads
-    from dissensus.evaluation.showcase import ShowcaseSettings, run_showcase
+    from dissensus.evaluation.showcase.experiment import ShowcaseSettings, run_showcase
 
     settings = ShowcaseSettings(listeners, rounds, queries, clips, rho=personal, n0=n0, seed=seed)
     _check_writable(out)
@@ -118,7 +118,7 @@ def _tell(result: Showcase) -> None:
 
 
 def _figures(result: Showcase) -> None:
-    from dissensus.evaluation.showcase_report import LIMITS
+    from dissensus.evaluation.showcase.page import LIMITS
 
     s, spans, n = result.settings, result.intervals(), result.settings.rounds * result.settings.queries
     first = result.f1["mc"][0]
@@ -150,7 +150,7 @@ def _figures(result: Showcase) -> None:
 
 def _write(result: Showcase, out: Path) -> None:
     from dissensus.errors import MissingDependencyError
-    from dissensus.evaluation.showcase_report import draw_showcase, write_report
+    from dissensus.evaluation.showcase.page import draw_showcase, write_report
 
     picture = None
     typer.echo("")

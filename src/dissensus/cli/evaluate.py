@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from dissensus.datasets import Dataset
-    from dissensus.evaluation.grid import Evaluation
     from dissensus.evaluation.protocol import Protocol
+    from dissensus.evaluation.run.grid import Evaluation
 
 _HELP = """Personalise a committee for every listener of a data set, score it on tracks held out, and report.
 
@@ -165,7 +165,7 @@ def _synthetic(listeners: int, personal: float, seed: int, *, embedded: bool) ->
 
     if embedded:
         from dissensus.committee import shipped_cnn
-        from dissensus.evaluation.cnn_study import embedded_music
+        from dissensus.evaluation.studies.cnn import embedded_music
 
         model = shipped_cnn()
         return embedded_music(model, 450, listeners, personal=personal, seed=seed, tracks_per_listener=100)
@@ -219,7 +219,7 @@ def _run(dataset: Dataset, protocol: Protocol, out: Path, jobs: int, limit: int 
     )
 
     from dissensus.errors import ParameterError
-    from dissensus.evaluation.grid import run_evaluation
+    from dissensus.evaluation.run.grid import run_evaluation
 
     able = dataset.annotations.listeners(min_tracks=protocol.min_tracks).tolist()
     if limit is not None and not able:
@@ -243,7 +243,7 @@ def _run(dataset: Dataset, protocol: Protocol, out: Path, jobs: int, limit: int 
 
 def _draw(result: Evaluation, protocol: Protocol, out: Path) -> None:
     from dissensus.errors import MissingDependencyError
-    from dissensus.evaluation.figures import learning_curves
+    from dissensus.evaluation.report.learning_curves import learning_curves
 
     typer.echo(f"\nTable: {out / 'scores.parquet'}   Summary: {out / 'summary.json'}")
     try:

@@ -35,8 +35,8 @@ def export(
     **Try it:** `dissensus export models/ -o cnn.onnx --int8`
     """
     try:
-        from dissensus.committee.training.checkpoint import read_weights
-        from dissensus.committee.training.export import export_onnx, share_a_trunk
+        from dissensus.training.checkpoint import read_weights
+        from dissensus.training.export import export_onnx, share_a_trunk
     except ImportError:
         raise MissingDependencyError("export needs torch and onnx: pip install 'dissensus[train]'") from None
 
@@ -68,10 +68,10 @@ def _int8(path: Path, n_clips: int) -> str:
 
     from dissensus._chunks import all_chunks
     from dissensus.committee.cnn import CnnModel
-    from dissensus.committee.training.fit import log_mel_chunks
-    from dissensus.committee.training.quantise import quantise
     from dissensus.datasets.synthetic import SETTINGS
-    from dissensus.evaluation.cnn_study import synthetic_clips
+    from dissensus.evaluation.studies.cnn import synthetic_clips
+    from dissensus.training.fit import log_mel_chunks
+    from dissensus.training.quantise import quantise
 
     model = CnnModel.load(path)
     train, _ = synthetic_clips(n_clips, settings=tuple(SETTINGS), seed=101, duration_s=5.0)

@@ -60,11 +60,11 @@ def register(app: typer.Typer) -> None:
 
         from dissensus._threads import set_threads
         from dissensus.datasets import soundtracks, trompa
-        from dissensus.evaluation.listener_asking import run_asking_study
-        from dissensus.evaluation.listener_ordinal import ordinal_rows, run_ordinal_study
-        from dissensus.evaluation.listener_report import asking_rows, calibration_rows, study_rows, write_report
-        from dissensus.evaluation.listener_study import ListenerPlan, run_listener_study
-        from dissensus.evaluation.listener_values import run_values_study, values_rows
+        from dissensus.evaluation.studies.asking import run_asking_study
+        from dissensus.evaluation.studies.listener import ListenerPlan, run_listener_study
+        from dissensus.evaluation.studies.ordinal import ordinal_rows, run_ordinal_study
+        from dissensus.evaluation.studies.rows import asking_rows, calibration_rows, study_rows, write_report
+        from dissensus.evaluation.studies.values import run_values_study, values_rows
         from dissensus.personalisation.listener import JOINT_WEIGHTS
 
         set_threads(1)  # thousands of small matrices: more threads only wait for each other
@@ -90,7 +90,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"\r{text}", nl=False, err=True)
 
         if committee:
-            from dissensus.evaluation.listener_committee import committee_rows, run_committee_study
+            from dissensus.evaluation.studies.crowd_committee import committee_rows, run_committee_study
 
             rows = committee_rows(run_committee_study(loaded, plan, say=say))
             about = {"data": loaded.name, **asdict(plan), "seconds": round(time.perf_counter() - began)}

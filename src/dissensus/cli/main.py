@@ -44,7 +44,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 def _version(show: bool) -> None:
     if show:
-        from dissensus import __version__
+        from dissensus._version import __version__
 
         typer.echo(f"dissensus {__version__}")
         raise typer.Exit

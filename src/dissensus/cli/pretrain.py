@@ -10,7 +10,7 @@ import typer
 from dissensus.errors import DataFormatError, MissingDependencyError, ParameterError
 
 if TYPE_CHECKING:
-    from dissensus.committee.training.clips import ClipSet
+    from dissensus.training.clips import ClipSet
 
 verb = typer.Typer(help="Train members of a committee from audio (needs the `train` extra).", no_args_is_help=True)
 
@@ -61,9 +61,9 @@ def cnn(
     **Try it:** `dissensus pretrain cnn --synthetic 400 --width 16 --epochs 40 --learning-rate 0.001 -o models/`
     """
     try:
-        from dissensus.committee.training.checkpoint import write_weights
-        from dissensus.committee.training.clips import Augmentation
-        from dissensus.committee.training.fit import Schedule, use_threads
+        from dissensus.training.checkpoint import write_weights
+        from dissensus.training.clips import Augmentation
+        from dissensus.training.fit import Schedule, use_threads
     except ImportError:
         raise MissingDependencyError("training needs torch: pip install 'dissensus[train]'") from None
     from rich.progress import Progress
@@ -121,11 +121,11 @@ def _train(audio: Path, synthetic: int, n_members: int, shared_trunk: bool, opti
     """Train on files or on made-up music."""
     import numpy as np
 
-    from dissensus.committee.training.fit import macro_f1, predict_clips, train_committee
-    from dissensus.committee.training.heads import train_shared_trunk
-    from dissensus.evaluation.cnn_study import study_synthetic
+    from dissensus.evaluation.studies.cnn import study_synthetic
     from dissensus.features.is13 import is13
     from dissensus.features.summary import summary
+    from dissensus.training.fit import macro_f1, predict_clips, train_committee
+    from dissensus.training.heads import train_shared_trunk
 
     if synthetic:
         study = study_synthetic(
@@ -160,9 +160,9 @@ def _read_clips(path: Path) -> ClipSet:
 
     import numpy as np
 
-    from dissensus.committee.training.clips import ClipSet
     from dissensus.datasets import QUADRANTS
     from dissensus.features.audio import load_audio
+    from dissensus.training.clips import ClipSet
 
     class Files:
         def __init__(self, paths: list[Path]) -> None:

@@ -47,9 +47,9 @@ def register(app: typer.Typer) -> None:
         out: Annotated[Path | None, typer.Option(help="HTML file; default: report.html in the first folder.")] = None,
         data: Annotated[Path | None, typer.Option(help="Folder of the first one's data set.")] = None,
     ) -> None:
-        from dissensus.evaluation.personalised_text import format_personalised, personalised_rows
-        from dissensus.evaluation.report import write_results_report
-        from dissensus.evaluation.results import read_results
+        from dissensus.evaluation.outcome.results import read_results
+        from dissensus.evaluation.report.page import write_results_report
+        from dissensus.evaluation.report.personalised_table import format_personalised, personalised_rows
 
         several = [read_results(folder) for folder in results]
         dataset = None if data is None else _load(several[0].dataset, data)

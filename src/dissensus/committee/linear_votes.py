@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from dissensus._backend import resolve
 from dissensus._memory import aligned_empty
-from dissensus.committee.cnn_head import CnnHead
-from dissensus.committee.gaussian_nb import GaussianNaiveBayes
-from dissensus.committee.logistic import LogisticSGD
+from dissensus.committee.members.cnn_head import CnnHead
+from dissensus.committee.members.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.members.logistic import LogisticSGD
 
 __all__ = [
     "LANES",

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from dissensus._validate import check_count
-from dissensus.committee.boosted import BoostedTrees
-from dissensus.committee.cnn_head import CnnHead
 from dissensus.committee.folds import group_folds
-from dissensus.committee.gaussian_nb import GaussianNaiveBayes
-from dissensus.committee.logistic import LogisticSGD
+from dissensus.committee.members.boosted import BoostedTrees
+from dissensus.committee.members.cnn_head import CnnHead
+from dissensus.committee.members.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.members.logistic import LogisticSGD
 from dissensus.errors import ClassMismatchError, ParameterError
 
 if TYPE_CHECKING:

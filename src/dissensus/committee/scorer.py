@@ -20,7 +20,6 @@ from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_float
 from dissensus.committee._tracks import track_runs
-from dissensus.committee.boosted import BoostedTrees
 from dissensus.committee.committee import Committee
 from dissensus.committee.linear_votes import (
     LANES,
@@ -32,7 +31,8 @@ from dissensus.committee.linear_votes import (
     stack_members,
     tile_tracks,
 )
-from dissensus.committee.logistic import principal_axes
+from dissensus.committee.members.boosted import BoostedTrees
+from dissensus.committee.members.logistic import principal_axes
 from dissensus.committee.scaler import refuse_window
 from dissensus.errors import ParameterError
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus.committee.boosted import BoostedTrees, booster_from_bytes, booster_to_bytes
-from dissensus.committee.gaussian_nb import GaussianNaiveBayes
-from dissensus.committee.logistic import LogisticSGD
 from dissensus.committee.member import KINDS
-from dissensus.committee.small_trees import SmallTrees
+from dissensus.committee.members.boosted import BoostedTrees, booster_from_bytes, booster_to_bytes
+from dissensus.committee.members.gaussian_nb import GaussianNaiveBayes
+from dissensus.committee.members.logistic import LogisticSGD
+from dissensus.committee.members.small_trees import SmallTrees
 from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelError
 
 __all__ = ["as_array", "dump", "restore"]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._files import write_text
 from dissensus.errors import DataFormatError, ParameterError
-from dissensus.evaluation._write import write_text
 
 __all__ = ["Split", "Splits", "child_seed"]
 

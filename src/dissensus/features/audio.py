@@ -367,7 +367,7 @@ def decoder_versions() -> dict[str, str]:
     import soundfile
     import soxr
 
-    from dissensus import __version__
+    from dissensus._version import __version__
 
     return {"dissensus": __version__, "libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
 

@@ -98,7 +98,7 @@ def human_consensus(
         ``a``: how many votes the crowd at large is worth on every track. 0: the bare frequencies.
     weight : (n_votes,) array_like of float, optional
         What each vote counts, finite and >= 0, such as its annotator's reliability
-        (:func:`dissensus.evaluation.annotators.weighted_human_consensus` learns it). Default: 1.
+        (:func:`dissensus.agreement.annotators.weighted_human_consensus` learns it). Default: 1.
 
     Returns
     -------

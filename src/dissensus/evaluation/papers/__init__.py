@@ -1,0 +1,1 @@
+"""Tables of the papers, recomputed beside the printed figures."""

@@ -1,0 +1,270 @@
+"""The whole evaluation: listeners and repeats in parallel, continued where it was stopped, the same for any number of jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dissensus._files import replace_file, write_text
+from dissensus._threads import set_threads
+from dissensus._version import __version__
+from dissensus.committee import Committee
+from dissensus.datasets._types import Annotations, Dataset
+from dissensus.errors import ParameterError
+from dissensus.evaluation.curves import concatenate, read_columns, write_columns
+from dissensus.evaluation.outcome.against_crowd import against_crowd, format_against_crowd
+from dissensus.evaluation.outcome.summary import format_summary, summarise
+from dissensus.evaluation.protocol import Protocol
+from dissensus.evaluation.run.fingerprint import code_fingerprint
+from dissensus.evaluation.run.listener_members import listener_model
+from dissensus.evaluation.run.pretraining import pretrain_on_weak
+from dissensus.evaluation.run.unit import Task, Workplace, run_unit
+from dissensus.evaluation.splits import Splits
+
+__all__ = ["Evaluation", "run_evaluation"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Result of :func:`run_evaluation`.
+
+    Attributes
+    ----------
+    scores : dict of str to ndarray
+        The tidy table, one row a listener, repeat, strategy, update, member and round.
+    null : dict of str to ndarray
+        The same for permuted answers; empty without such runs.
+    summary : dict
+        See :func:`dissensus.evaluation.outcome.summary.summarise`, and
+        :func:`dissensus.evaluation.outcome.against_crowd.against_crowd` where the listener model took part.
+    folder : Path
+        Where ``scores.parquet``, ``summary.json``, ``summary.txt``, ``splits.json`` and ``details/`` are.
+    """
+
+    scores: dict[str, NDArray[Any]]
+    null: dict[str, NDArray[Any]]
+    summary: dict[str, Any]
+    folder: Path
+
+    def __str__(self) -> str:
+        return _text(self.summary)
+
+
+def _text(summary: dict[str, Any]) -> str:
+    return "\n\n".join(part for part in (format_summary(summary), format_against_crowd(summary)) if part)
+
+
+def _fingerprint(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    named = dataset.annotations
+    columns = (
+        dataset.pool.X,
+        dataset.pool.track_ids,
+        dataset.pool.groups,
+        named.listener_id,
+        named.track_id,
+        named.label,
+    )
+    for column in (*columns, dataset.weak_label):
+        array = np.ascontiguousarray(np.asarray([] if column is None else column))
+        digest.update(str((array.dtype.str, array.shape)).encode())
+        digest.update(json.dumps(array.tolist()).encode() if array.dtype.hasobject else array.tobytes())
+    return digest.hexdigest()
+
+
+def _labelled(annotations: Annotations) -> Annotations:
+    """One labelled row a listener and track."""
+    return annotations.subset(annotations.label >= 0).newest()
+
+
+def _splits(protocol: Protocol, tracks_of: dict[Any, NDArray[Any]], parts: Path) -> dict[str, Splits]:
+    """The splits of every strategy, drawn once and kept: one and the same for all, unless the protocol says otherwise."""
+    users = {"": protocol.strategies} if protocol.shared_split else {name: (name,) for name in protocol.strategies}
+    out: dict[str, Splits] = {}
+    for variant, strategies in users.items():
+        path = parts / (f"splits-{variant}.json" if variant else "splits.json")
+        splits = Splits.load(path) if path.exists() else Splits(protocol.seed, protocol.test_share, variant)
+        for who, tracks in tracks_of.items():
+            for repeat in range(protocol.repeats):
+                splits.draw(who, repeat, tracks)
+        splits.save(path)
+        out |= dict.fromkeys(strategies, splits)
+    return out
+
+
+def _committee(
+    dataset: Dataset, protocol: Protocol, parts: Path
+) -> tuple[Committee | None, NDArray[np.float32] | None]:
+    """The committee and its one pass over the pool; None where each split trains its own."""
+    path = parts / "committee.safetensors"
+    if not path.exists():
+        fresh = pretrain_on_weak(dataset, protocol)
+        if fresh is None:
+            return None, None
+        replace_file(path, fresh.save)
+    committee = Committee.load(path)
+    if protocol.scaling != "pretrained":
+        return committee, None
+    return committee, committee.predict_proba(dataset.pool.X, dataset.pool.groups)
+
+
+_place: Workplace | None = None
+
+
+def _enter(place: Workplace) -> None:
+    global _place
+    set_threads(1)
+    _place = place
+
+
+def _work(task: Task, parts: Path) -> Task:
+    assert _place is not None
+    result = run_unit(_place, task)
+    scores, queries = _part(parts, task)
+    write_columns(queries, result.queries)
+    write_columns(scores, result.scores)  # last: its presence says that the unit is done
+    return task
+
+
+def _part(parts: Path, task: Task) -> tuple[Path, Path]:
+    who = hashlib.sha256(task.listener.encode()).hexdigest()[:12]
+    folder = parts / ("permuted" if task.permuted else "drawn" if task.drawn else "own")
+    return folder / f"{who}-{task.repeat}.parquet", folder / f"{who}-{task.repeat}.queries.parquet"
+
+
+def _run_all(place: Workplace, tasks: list[Task], parts: Path, jobs: int, tick: Callable[[], None]) -> None:
+    if jobs == 1 or len(tasks) <= 1:
+        _enter(place)
+        for task in tasks:
+            _work(task, parts)
+            tick()
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _enter, (place,)) as executor:
+        futures = [executor.submit(_work, task, parts) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                tick()
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def run_evaluation(
+    dataset: Dataset,
+    protocol: Protocol | None = None,
+    *,
+    out: str | Path,
+    jobs: int = 1,
+    listeners: Sequence[Any] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Personalise for every listener, repeat, strategy and update; score, compare, write.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Features and annotations. Where at least ten tracks a class have a weak label and no annotation, the committee is
+        pre-trained on them, once; else, for each listener and split, on the majority of the other listeners without the
+        held-out tracks.
+    protocol : Protocol, optional
+        Default: the sound one.
+    out : path
+        Folder of the results. Finished units lie in ``out/parts``, named by a hash of protocol, data and code: a run that
+        was killed continues, one with more repeats adds them.
+    jobs : int
+        Processes. Scripts that ask for more than one need the ``if __name__ == "__main__"`` guard of multiprocessing.
+    listeners : sequence, optional
+        Evaluate these only; default: all with at least ``protocol.min_tracks`` labelled tracks. The others remain the
+        crowd. A listener's numbers do not depend on who else is evaluated (``crowd="evaluated"`` excepted).
+    progress : callable, optional
+        Called as ``progress(done, total)`` after each unit.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    ParameterError
+        No listener has enough tracks, an unknown listener, or too few tracks to pre-train on.
+    """
+    protocol = protocol or Protocol()
+    if jobs < 1:
+        raise ParameterError(f"jobs={jobs!r}: must be at least 1")
+    votes = _labelled(dataset.annotations)
+    able = votes.listeners(min_tracks=protocol.min_tracks).tolist()
+    chosen = able if listeners is None else [who for who in able if who in set(listeners)]
+    if not chosen or (listeners is not None and len(chosen) < len(set(listeners))):
+        raise ParameterError(
+            f"{len(able)} listeners of {dataset.name} have at least {protocol.min_tracks} labelled tracks"
+            + ("" if listeners is None else f", not all of {list(listeners)!r} are among them")
+        )
+    folder = Path(out)
+    crowd = [str(who) for who in chosen] if protocol.crowd == "evaluated" else []
+    digest = protocol.digest(_fingerprint(dataset), code_fingerprint(), *crowd)
+    parts = folder / "parts" / digest
+    began = time.perf_counter()
+    splits = _splits(protocol, {who: votes.of(who).track_id for who in chosen}, parts)
+    committee, proba = _committee(dataset, protocol, parts)
+    model = listener_model(dataset, votes) if protocol.listener_kinds else None
+    place = Workplace(protocol, dataset.pool, votes, committee, splits, proba, tuple(chosen), model)
+    names = [str(who) for who in chosen]
+    tasks = [Task(who, repeat) for who in names for repeat in range(protocol.repeats)]
+    nulls = range(min(protocol.null_repeats, protocol.repeats))
+    tasks += [Task(who, r, permuted=True) for who in names for r in nulls]
+    tasks += [Task(who, r, drawn=True) for who in names for r in nulls if protocol.listener_kinds]
+    # every listener's first split before anybody's second: whatever is there when a run is killed is a fair sample
+    waiting = sorted(
+        (t for t in tasks if not _part(parts, t)[0].exists()), key=lambda t: (t.repeat, t.permuted, t.drawn)
+    )
+    done = len(tasks) - len(waiting)
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, len(tasks))
+
+    if progress is not None:
+        progress(done, len(tasks))
+    _run_all(place, waiting, parts, jobs, tick)
+    return _gather(dataset, protocol, tasks, parts, folder, {"digest": digest, "seconds": time.perf_counter() - began})
+
+
+def _gather(
+    dataset: Dataset, protocol: Protocol, tasks: list[Task], parts: Path, folder: Path, run: dict[str, Any]
+) -> Evaluation:
+    """Put the parts together, in the order of the tasks, and write what is kept."""
+    own = [task for task in tasks if not (task.permuted or task.drawn)]
+    scores = concatenate(read_columns(_part(parts, task)[0]) for task in own)
+    null = concatenate(read_columns(_part(parts, task)[0]) for task in tasks if task.permuted)
+    drawn = concatenate(read_columns(_part(parts, task)[0]) for task in tasks if task.drawn)
+    queries = concatenate(read_columns(_part(parts, task)[1], required=()) for task in own)
+    summary = summarise(scores, protocol, null if null else None)
+    summary |= against_crowd(protocol, scores, null, drawn)
+    summary |= {"dataset": dataset.name, "source": dataset.source, "run": {**run, "dissensus": __version__}}
+    write_columns(folder / "scores.parquet", scores)
+    write_columns(folder / "details" / "queries.parquet", queries)
+    if null:
+        write_columns(folder / "details" / "permuted.parquet", null)
+    if drawn:
+        write_columns(folder / "details" / "drawn.parquet", drawn)
+    for path in sorted(parts.glob("splits*.json")):
+        write_text(folder / path.name, path.read_text(encoding="utf-8"))
+    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    write_text(folder / "summary.txt", _text(summary) + "\n")
+    return Evaluation(scores, null, summary, folder)

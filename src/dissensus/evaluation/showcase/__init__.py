@@ -1,0 +1,1 @@
+"""The demo: made-up listeners whom the committee never met answer a few questions each."""

@@ -1,0 +1,1 @@
+"""Training of neural networks: the one place where torch is imported, always late."""
