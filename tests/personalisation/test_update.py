@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dissensus._threads import run_blocks
-from dissensus.committee import BoostedTrees, Committee, anchored
+from dissensus.committee import BoostedTrees, Committee
+from dissensus.committee.members import anchored
 from dissensus.errors import FeatureMismatchError, LabelError, ParameterError
 from dissensus.personalisation.update import hear, personalise, replay
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dissensus.committee import Committee, margins
+from dissensus.committee import Committee
+from dissensus.committee.members import margins
 from dissensus.personalisation.update import personalise
 
 

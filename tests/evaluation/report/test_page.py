@@ -14,10 +14,10 @@ import pytest
 
 from dissensus.datasets.synthetic import Panel, latent_listeners
 from dissensus.errors import DataFormatError, MissingDependencyError, ParameterError
-from dissensus.evaluation import report_figures, report_ratings, report_sections
 from dissensus.evaluation.curves import COLUMNS, write_columns
 from dissensus.evaluation.outcome.summary import summarise
 from dissensus.evaluation.protocol import PROTOCOLS, Protocol
+from dissensus.evaluation.report import figures, rating_sections, sections
 from dissensus.evaluation.report.page import write_results_report
 
 SMALL = Protocol(kinds=("sgd",), strategies=("mc", "rand"), updates=("replay",), rounds=4, repeats=4, null_repeats=2)
@@ -81,8 +81,8 @@ class Balanced(HTMLParser):
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of words and tables: drawings take most of a page's time."""
-    for module in (report_sections, report_ratings):
-        for name in report_figures.__all__:
+    for module in (sections, rating_sections):
+        for name in figures.__all__:
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, lambda *_, **__: "<svg></svg>")
 
