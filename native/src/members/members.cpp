@@ -1,0 +1,56 @@
+#define DISSENSUS_MEMBERS members_baseline
+#include "members/members_impl.hpp"
+
+#include "dissensus/machine.hpp"
+
+namespace dissensus {
+namespace {
+
+const Members& members() noexcept {
+#if defined(__x86_64__) || defined(_M_X64)
+    if (active_isa() == Isa::avx512) return members_avx512;
+    if (active_isa() == Isa::avx2) return members_avx2;
+#endif
+    return members_baseline;
+}
+
+}  // namespace
+
+void by_feature(const float* rows, std::int64_t n, std::int64_t n_features, float* out) noexcept {
+    for (std::int64_t f = 0; f < n_features; ++f) {
+        for (std::int64_t k = 0; k < n; ++k) out[f * n + k] = rows[k * n_features + f];
+    }
+}
+
+const float* quick_scaling(const double* mean, const double* inverse, std::int64_t n_features, float* out) noexcept {
+    const std::int64_t padded = quick_floats(n_features) / 3;
+    for (std::int64_t i = 0; i < 3 * padded; ++i) out[i] = 0.0f;
+    for (std::int64_t f = 0; f < n_features; ++f) {
+        if (!(mean[f] < 1e30 && mean[f] > -1e30 && inverse[f] < 1e30 && inverse[f] > 1e-30)) return nullptr;
+        out[f] = static_cast<float>(mean[f]);
+        out[padded + f] = static_cast<float>(inverse[f]);
+        out[2 * padded + f] = static_cast<float>((static_cast<double>(out[f]) - mean[f]) * inverse[f]);
+    }
+    return out;
+}
+
+std::int64_t lay_panels(const float* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
+                        float* panels) noexcept {
+    return members().lay_f32(X, n_windows, n_features, scaling, panels);
+}
+
+std::int64_t lay_panels(const double* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
+                        float* panels) noexcept {
+    return members().lay_f64(X, n_windows, n_features, scaling, panels);
+}
+
+void panel_scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
+                  const std::int64_t* column, float* out, std::int64_t out_rows, const Soon& soon) noexcept {
+    members().scores(panels, n_panels, n_features, weights, column, out, out_rows, soon);
+}
+
+void add_votes(const Tile& tile, const Held& held, const Votes& votes, float* scratch) noexcept {
+    members().votes(tile, held, votes, scratch);
+}
+
+}  // namespace dissensus
