@@ -1,5 +1,5 @@
 # The two commands:   make demo   make test
-# The daily ones:     make lint types native-test native-test-arm bench clean
+# The daily ones:     make lint types native-lint native-test native-test-arm bench clean
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -8,7 +8,7 @@ JOBS   ?= 2
 # What the installed package is built from; a change here installs again.
 SOURCES := pyproject.toml $(shell find native -name '*.[ch]pp' -o -name CMakeLists.txt)
 
-.PHONY: help demo test test-slow test-nojit lint format types native-test native-test-arm bench clean
+.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -56,9 +56,16 @@ lint: $(VENV)/.installed-dev ## ruff
 format: $(VENV)/.installed-dev ## Put the sources into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(NATIVE)
 
 types: $(VENV)/.installed-dev ## mypy --strict
 	$(BIN)/mypy
+
+# Every C++ file.
+NATIVE = $(shell find native -name '*.[ch]pp')
+
+native-lint: $(VENV)/.installed-dev ## clang-format
+	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
 
 native-test: ## The C++ tests under the address and undefined-behaviour sanitizers
 	cmake -S native -B build/native-test -DDISSENSUS_BUILD_TESTS=ON -DCMAKE_BUILD_TYPE=Debug

@@ -18,8 +18,8 @@ using Out = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 
 static_assert(sizeof(dissensus::MelBand) == 3 * sizeof(std::int64_t));
 
-void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, In<double, 1> window, In<std::int64_t, 2> band,
-                    In<float, 1> weight, In<double, 1> level, Out<float, 2> out) {
+void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, In<double, 1> window,
+                    In<std::int64_t, 2> band, In<float, 1> weight, In<double, 1> level, Out<float, 2> out) {
     const auto n_fft = static_cast<std::int64_t>(window.shape(0)), n_frames = static_cast<std::int64_t>(out.shape(0));
     const auto n_mels = static_cast<std::int64_t>(out.shape(1));
     if (!dissensus::mel_size_is_known(n_fft)) throw std::invalid_argument("n_fft must be 256, 512, 1024, 2048 or 4096");
@@ -39,10 +39,18 @@ void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, I
         }
     }
     const double* l = level.data();
-    const dissensus::MelJob job{
-        signal.data(), first, hop, n_frames, window.data(), n_fft, bands, n_mels, weight.data(),
-        {l[0] == 1.0, static_cast<float>(l[1]), static_cast<float>(l[2]), static_cast<float>(l[3]), static_cast<float>(l[4])},
-        out.data()};
+    const dissensus::MelJob job{signal.data(),
+                                first,
+                                hop,
+                                n_frames,
+                                window.data(),
+                                n_fft,
+                                bands,
+                                n_mels,
+                                weight.data(),
+                                {l[0] == 1.0, static_cast<float>(l[1]), static_cast<float>(l[2]),
+                                 static_cast<float>(l[3]), static_cast<float>(l[4])},
+                                out.data()};
     nb::gil_scoped_release release;
     constexpr std::align_val_t line{64};
     auto* scratch = static_cast<float*>(::operator new(dissensus::mel_scratch(job) * sizeof(float), line));

@@ -45,7 +45,8 @@ const Tile* checked_tiles(const In<std::int64_t, 1>& start, const In<std::int64_
                     t.n_tracks <= n_tracks && t.track <= n_tracks - t.n_tracks && t.panel >= 0,
                 "a tile is not one");
         require(n_rows < 0 || (t.row <= n_rows - t.windows), "a tile reaches beyond the windows");
-        require(n_panels < 0 || t.panel <= n_panels - (t.windows + kLanes - 1) / kLanes, "a tile reaches beyond the panels");
+        require(n_panels < 0 || t.panel <= n_panels - (t.windows + kLanes - 1) / kLanes,
+                "a tile reaches beyond the panels");
     }
     return all;
 }
@@ -67,7 +68,8 @@ struct Turned {
     dissensus::Weights weights;
 
     Turned(const In<float, 2>& rows, const In<float, 2>* bend)
-        : linear(turned(rows)), quadratic(bend != nullptr ? turned(*bend) : std::vector<float>()),
+        : linear(turned(rows)),
+          quadratic(bend != nullptr ? turned(*bend) : std::vector<float>()),
           weights{linear.data(), quadratic.empty() ? nullptr : quadratic.data(), size(rows, 0)} {}
 
     static std::vector<float> turned(const In<float, 2>& rows) {
@@ -103,11 +105,12 @@ void check_weights(const In<float, 3>& panels, const In<float, 2>& linear, const
     require(size(linear, 1) == F && size(quadratic, 1) == F && (size(quadratic, 0) == 0 || size(quadratic, 0) == K),
             "linear and quadratic must have as many features as panels");
     require(size(column, 0) == K, "one column a model");
-    for (std::int64_t k = 0; k < K; ++k) require(column.data()[k] >= 0 && column.data()[k] < rows, "a column is not in out");
+    for (std::int64_t k = 0; k < K; ++k)
+        require(column.data()[k] >= 0 && column.data()[k] < rows, "a column is not in out");
 }
 
-void panel_scores(In<float, 3> panels, std::int64_t first, std::int64_t last, In<float, 2> linear, In<float, 2> quadratic,
-                  In<std::int64_t, 1> column, Out<float, 3> out) {
+void panel_scores(In<float, 3> panels, std::int64_t first, std::int64_t last, In<float, 2> linear,
+                  In<float, 2> quadratic, In<std::int64_t, 1> column, Out<float, 3> out) {
     const std::int64_t F = size(panels, 1), K = size(linear, 0), rows = size(out, 1);
     check_weights(panels, linear, quadratic, column, out);
     require(first >= 0 && last <= size(panels, 0) && last <= size(out, 0), "there are fewer panels");
@@ -120,9 +123,10 @@ void panel_scores(In<float, 3> panels, std::int64_t first, std::int64_t last, In
 
 dissensus::Votes checked_votes(const In<float, 2>& offset, std::int64_t n_softmax, const In<std::int64_t, 1>& start,
                                Out<double, 3>& sums) {
-    const dissensus::Votes votes{offset.data(), size(offset, 0), n_softmax,          size(offset, 1),
+    const dissensus::Votes votes{offset.data(), size(offset, 0),    n_softmax,  size(offset, 1),
                                  start.data(),  size(start, 0) - 1, sums.data()};
-    require(n_softmax >= 0 && n_softmax <= votes.n_members && votes.n_classes >= 1, "more softmax members than members");
+    require(n_softmax >= 0 && n_softmax <= votes.n_members && votes.n_classes >= 1,
+            "more softmax members than members");
     require(size(sums, 0) == votes.n_members && size(sums, 1) == votes.n_tracks && size(sums, 2) == votes.n_classes,
             "sums must be (members, tracks, classes)");
     return votes;
@@ -133,10 +137,12 @@ void panel_votes(In<float, 3> panels, In<float, 2> linear, In<float, 2> quadrati
                  In<std::int64_t, 1> start, In<std::int64_t, 2> tiles, std::int64_t begin, std::int64_t end,
                  In<float, 2> offset, std::int64_t n_softmax, Out<float, 2> work, Out<double, 3> sums) {
     const dissensus::Votes votes = checked_votes(offset, n_softmax, start, sums);
-    const std::int64_t P = size(bent, 0), F = size(panels, 1), C = votes.n_classes, n_sigmoid = votes.n_members - n_softmax;
+    const std::int64_t P = size(bent, 0), F = size(panels, 1), C = votes.n_classes,
+                       n_sigmoid = votes.n_members - n_softmax;
     const std::int64_t K = size(linear, 0), bent_rows = size(bent, 1);
     check_weights(panels, linear, quadratic, column, bent);
-    require(size(quadratic, 0) == K, "the scores that are held anew are those of softmax members: linear and quadratic");
+    require(size(quadratic, 0) == K,
+            "the scores that are held anew are those of softmax members: linear and quadratic");
     require(size(panels, 0) == P && size(straight, 0) == P && size(small, 0) == P && size(straight, 2) == kLanes &&
                 size(small, 2) == kLanes,
             "panels, bent, straight and small must have the same panels");
@@ -147,14 +153,21 @@ void panel_votes(In<float, 3> panels, In<float, 2> linear, In<float, 2> quadrati
     require(size(work, 0) * size(work, 1) >= dissensus::votes_scratch(n_sigmoid, C), "work is too small");
     const Tile* all = checked_tiles(start, tiles, begin, end, -1, P);
     const Turned turned(linear, &quadratic), moved(move, nullptr);
-    const dissensus::Held held{bent.data(),      bent_rows,    bent_classes,                      straight.data(),
-                               size(straight, 1), small.data(), n_sigmoid ? size(small, 1) : 0, moved.linear.data(), true};
+    const dissensus::Held held{bent.data(),
+                               bent_rows,
+                               bent_classes,
+                               straight.data(),
+                               size(straight, 1),
+                               small.data(),
+                               n_sigmoid ? size(small, 1) : 0,
+                               moved.linear.data(),
+                               true};
     nb::gil_scoped_release release;
     for (std::int64_t j = begin; j < end; ++j) {
         const std::int64_t n_panels = (all[j].windows + kLanes - 1) / kLanes;
         if (K > 0) {
-            dissensus::panel_scores(panels.data() + all[j].panel * F * kLanes, n_panels, F, turned.weights, column.data(),
-                                    bent.data() + all[j].panel * bent_rows * kLanes, bent_rows, {});
+            dissensus::panel_scores(panels.data() + all[j].panel * F * kLanes, n_panels, F, turned.weights,
+                                    column.data(), bent.data() + all[j].panel * bent_rows * kLanes, bent_rows, {});
         }
         dissensus::add_votes(all[j], held, votes, work.data());
     }
@@ -162,13 +175,14 @@ void panel_votes(In<float, 3> panels, In<float, 2> linear, In<float, 2> quadrati
 
 template <class T>
 std::int64_t tile_votes(In<T, 2> X, In<double, 1> mean, In<double, 1> inverse, In<std::int64_t, 1> start,
-                          In<std::int64_t, 2> tiles, std::int64_t begin, std::int64_t end, In<float, 2> bent,
-                          In<float, 2> bend, In<float, 2> straight, In<float, 2> offset, std::int64_t n_softmax,
-                          Out<float, 3> panels, Out<float, 3> held, Out<float, 2> work, Out<double, 3> sums) {
+                        In<std::int64_t, 2> tiles, std::int64_t begin, std::int64_t end, In<float, 2> bent,
+                        In<float, 2> bend, In<float, 2> straight, In<float, 2> offset, std::int64_t n_softmax,
+                        Out<float, 3> panels, Out<float, 3> held, Out<float, 2> work, Out<double, 3> sums) {
     const dissensus::Votes votes = checked_votes(offset, n_softmax, start, sums);
     const std::int64_t F = size(X, 1), C = votes.n_classes, n_sigmoid = votes.n_members - n_softmax;
     const std::int64_t n_bent = size(bent, 0), n_straight = size(straight, 0);
-    require(size(mean, 0) == F && size(inverse, 0) == F && size(bent, 1) == F && size(bend, 1) == F && size(straight, 1) == F,
+    require(size(mean, 0) == F && size(inverse, 0) == F && size(bent, 1) == F && size(bend, 1) == F &&
+                size(straight, 1) == F,
             "everything must have as many features as X");
     require(n_bent == n_softmax * (C - 1) && size(bend, 0) == n_bent && n_straight == n_sigmoid * C,
             "rows do not fit members and classes");
@@ -225,7 +239,8 @@ void bind_members(nb::module_& m) {
           "Write the scores of some models for some panels where they are held.");
     m.def("panel_votes", &panel_votes, "panels"_a.noconvert(), "linear"_a.noconvert(), "quadratic"_a.noconvert(),
           "column"_a.noconvert(), "bent"_a.noconvert(), "straight"_a.noconvert(), "small"_a.noconvert(),
-          "move"_a.noconvert(), "start"_a.noconvert(), "tiles"_a.noconvert(), "begin"_a, "end"_a, "offset"_a.noconvert(),
-          "n_softmax"_a, "work"_a.noconvert(), "sums"_a.noconvert(),
-          "As tile_votes, from scores that are held, some of them anew, and a move of the sigmoid members' weights in a small space.");
+          "move"_a.noconvert(), "start"_a.noconvert(), "tiles"_a.noconvert(), "begin"_a, "end"_a,
+          "offset"_a.noconvert(), "n_softmax"_a, "work"_a.noconvert(), "sums"_a.noconvert(),
+          "As tile_votes, from scores that are held, some of them anew, and a move of the sigmoid members' weights in "
+          "a small space.");
 }

@@ -93,7 +93,8 @@ Rows<T> rows_held(const Held<T>& held, const TotalIn& total, std::int64_t start,
     const auto m = std::int64_t(held.shape(0)), n = std::int64_t(held.shape(1)), c = std::int64_t(held.shape(2));
     require(m >= 1 && c >= 1 && c <= kMaxClasses, "held needs a member and 1 to 4096 classes");
     require(n <= 1 || (held.stride(2) == 1 && held.stride(1) == c), "a member's rows must be contiguous");
-    require(std::int64_t(total.shape(0)) == n && std::int64_t(total.shape(1)) == c, "total must be (n_tracks, n_classes)");
+    require(std::int64_t(total.shape(0)) == n && std::int64_t(total.shape(1)) == c,
+            "total must be (n_tracks, n_classes)");
     require(0 <= start && start <= stop && stop <= n, "start and stop must lie in the array, in this order");
     return {held.data(), held.stride(0), m, c};
 }
@@ -138,15 +139,15 @@ std::int64_t query_state(TotalIn total, Out<std::uint16_t> odd, Ceilings ceiling
 
 template <class T>
 void bind_state(nb::module_& m) {
-    m.def("share_replace", &share_replace<T>, "total"_a.noconvert(), "odd"_a.noconvert(), "ceiling"_a.noconvert(), "held"_a.noconvert(), "member"_a,
-          "rows"_a.noconvert(), "first"_a, "factor"_a, "start"_a, "stop"_a,
+    m.def("share_replace", &share_replace<T>, "total"_a.noconvert(), "odd"_a.noconvert(), "ceiling"_a.noconvert(),
+          "held"_a.noconvert(), "member"_a, "rows"_a.noconvert(), "first"_a, "factor"_a, "start"_a, "stop"_a,
           "Replace a member's rows of start:stop in held, and its share of the totals.");
-    m.def("state_utility", &write_state_utility<T>, "total"_a.noconvert(), "odd"_a.noconvert(), "ceiling"_a.noconvert(), "held"_a.noconvert(),
-          "weight"_a.noconvert(), "measure"_a, "start"_a, "stop"_a, "out"_a.noconvert(),
+    m.def("state_utility", &write_state_utility<T>, "total"_a.noconvert(), "odd"_a.noconvert(), "ceiling"_a.noconvert(),
+          "held"_a.noconvert(), "weight"_a.noconvert(), "measure"_a, "start"_a, "stop"_a, "out"_a.noconvert(),
           "Write the utility of the running mean into out[start:stop].");
-    m.def("state_top", &query_state<T>, "total"_a.noconvert(), "odd"_a.noconvert(), "ceiling"_a.noconvert(), "held"_a.noconvert(),
-          "weight"_a.noconvert(), "measure"_a, "exclude"_a.noconvert(), "start"_a, "stop"_a, "index"_a.noconvert(),
-          "score"_a.noconvert(), "As query_top, on the running mean.");
+    m.def("state_top", &query_state<T>, "total"_a.noconvert(), "odd"_a.noconvert(), "ceiling"_a.noconvert(),
+          "held"_a.noconvert(), "weight"_a.noconvert(), "measure"_a, "exclude"_a.noconvert(), "start"_a, "stop"_a,
+          "index"_a.noconvert(), "score"_a.noconvert(), "As query_top, on the running mean.");
 }
 
 template <Measure measure>
@@ -169,10 +170,10 @@ void bind_queries(nb::module_& m) {
 }  // namespace
 
 void bind_query(nb::module_& m) {
-    bind_measure<Measure::consensus_entropy>(m, "consensus_entropy",
-                                             "Write the entropy (nats) of the weighted mean member into out[start:stop].");
-    bind_measure<Measure::mean_kl>(m, "mean_kl",
-                                   "Write the mean divergence (nats) of the members from their mean into out[start:stop].");
+    bind_measure<Measure::consensus_entropy>(
+        m, "consensus_entropy", "Write the entropy (nats) of the weighted mean member into out[start:stop].");
+    bind_measure<Measure::mean_kl>(
+        m, "mean_kl", "Write the mean divergence (nats) of the members from their mean into out[start:stop].");
     bind_measure<Measure::margin>(m, "margin", "Write one minus the lead of the first class into out[start:stop].");
     bind_queries<float>(m);
     bind_queries<double>(m);

@@ -17,7 +17,8 @@ template <class T, int D>
 using Out = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 
 std::int64_t compact_ratings(In<double, 2> ratings, Out<double, 1> value, Out<std::int32_t, 1> unit) {
-    const auto raters = static_cast<std::int64_t>(ratings.shape(0)), units = static_cast<std::int64_t>(ratings.shape(1));
+    const auto raters = static_cast<std::int64_t>(ratings.shape(0)),
+               units = static_cast<std::int64_t>(ratings.shape(1));
     const auto room = raters * units + 16;
     if (static_cast<std::int64_t>(value.shape(0)) < room || static_cast<std::int64_t>(unit.shape(0)) < room) {
         throw std::invalid_argument("value and unit need 16 places more than there are ratings");
@@ -30,7 +31,8 @@ std::int64_t compact_ratings(In<double, 2> ratings, Out<double, 1> value, Out<st
 template <class T>
 bool count_ratings(In<T, 2> ratings, bool rows_are_units, std::int64_t base, Out<std::int32_t, 2> table,
                    Out<std::uint64_t, 1> scratch) {
-    const auto rows = static_cast<std::int64_t>(ratings.shape(0)), columns = static_cast<std::int64_t>(ratings.shape(1));
+    const auto rows = static_cast<std::int64_t>(ratings.shape(0)),
+               columns = static_cast<std::int64_t>(ratings.shape(1));
     const auto width = static_cast<std::int32_t>(table.shape(1));
     if (table.shape(1) != 8 && table.shape(1) != 16) throw std::invalid_argument("table must have 8 or 16 columns");
     if (static_cast<std::int64_t>(table.shape(0)) != (rows_are_units ? rows : columns)) {

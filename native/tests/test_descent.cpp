@@ -1,5 +1,5 @@
-// The descent of a listener's logistic weights against the gradient in double: it must vanish, in every instruction set, and
-// nothing may be written behind what is handed over.
+// The descent of a listener's logistic weights against the gradient in double: it must vanish, in every instruction
+// set, and nothing may be written behind what is handed over.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -53,9 +53,28 @@ int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::i
     const std::vector<double> metric(at(F * F), 0.0);  // a poor guess: the gradients must teach it
     Floats work = guarded(descent_scratch(n_known, n_told, F, K, C)), move = guarded(K * F);
     std::vector<double> room(at(F * F));
-    const auto steps = anchored_descent({by_row.data(), by_weight.data(), start.data(), target.data(), weight.data(),
-                                         told.data(), label.data(), share.data(), metric.data(), penalty.data(), n_known,
-                                         n_told, F, K, C, 1, 0, 300, 1e-11f, work.data(), room.data(), move.data()});
+    const auto steps = anchored_descent({by_row.data(),
+                                         by_weight.data(),
+                                         start.data(),
+                                         target.data(),
+                                         weight.data(),
+                                         told.data(),
+                                         label.data(),
+                                         share.data(),
+                                         metric.data(),
+                                         penalty.data(),
+                                         n_known,
+                                         n_told,
+                                         F,
+                                         K,
+                                         C,
+                                         1,
+                                         0,
+                                         300,
+                                         1e-11f,
+                                         work.data(),
+                                         room.data(),
+                                         move.data()});
     CHECK(steps > 0 && steps < 300);
     CHECK(whole(work) && whole(move));
     for (std::int64_t k = 0; k < K; ++k) {
@@ -64,10 +83,13 @@ int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::i
         for (std::int64_t n = 0; n < n_known + n_told; ++n) {
             const bool old = n < n_known;
             const std::int64_t t = n - n_known;
-            const auto x = [&](std::int64_t f) { return static_cast<double>(old ? known(n, f) : told[at(f * n_told + t)]); };
+            const auto x = [&](std::int64_t f) {
+                return static_cast<double>(old ? known(n, f) : told[at(f * n_told + t)]);
+            };
             double s = static_cast<double>(old ? start[at(k * n_known + n)] : told[at((F + k) * n_told + t)]);
             for (std::int64_t f = 0; f < F; ++f) s += static_cast<double>(move[at(k * F + f)]) * x(f);
-            const double wanted = old ? static_cast<double>(target[at(k * n_known + n)]) : (label[at(t)] == k % C ? 1.0 : 0.0);
+            const double wanted =
+                old ? static_cast<double>(target[at(k * n_known + n)]) : (label[at(t)] == k % C ? 1.0 : 0.0);
             for (std::int64_t f = 0; f < F; ++f) gradient[at(f)] += (old ? 0.5 : 1.5) * (sigmoid(s) - wanted) * x(f);
         }
         for (const double slope : gradient) CHECK(std::abs(slope) < 2e-3);
@@ -85,7 +107,8 @@ int main() {
             if (projecting(n, 1, 1) || projecting(n, 33, 2)) return 1;
         }
         for (const std::int64_t told : {1, 31, 32, 67}) {
-            if (descending(0, told, 32, 4, 4) || descending(64, told, 32, 7, 3) || descending(160, told, 64, 35, 5)) return 1;
+            if (descending(0, told, 32, 4, 4) || descending(64, told, 32, 7, 3) || descending(160, told, 64, 35, 5))
+                return 1;
         }
     }
     return 0;

@@ -65,8 +65,17 @@ int check(int n_fft, int n_mels, int n_frames, bool magnitude, bool log) {
     weights.push_back(0.0f);
     std::vector<float> out(static_cast<std::size_t>(n_frames) * n_mels + 16, guard);
     const float scale = log ? 4.342944819f : 0.0f;
-    const MelJob job{signal.data(), 5, hop, n_frames, window.data(), n_fft, bands.data(), n_mels, weights.data(),
-                     {magnitude, 1e-10f, 0.0f, scale, 0.0f}, out.data()};
+    const MelJob job{signal.data(),
+                     5,
+                     hop,
+                     n_frames,
+                     window.data(),
+                     n_fft,
+                     bands.data(),
+                     n_mels,
+                     weights.data(),
+                     {magnitude, 1e-10f, 0.0f, scale, 0.0f},
+                     out.data()};
     Scratch scratch(mel_scratch(job));
     log_mel_frames(job, scratch.get());
     for (std::size_t i = out.size() - 16; i < out.size(); ++i) CHECK(out[i] == guard);
@@ -96,8 +105,17 @@ int not_a_number_stays_in_its_frame() {
     signal[512 * 7 + 3] = std::numeric_limits<float>::quiet_NaN();
     const std::vector<MelBand> bands{{0, 0, 1}, {1, 0, 2}, {3, 0, 2}, {200, 0, 2}};
     const std::vector<float> weights{1.0f, 0.5f};
-    const MelJob job{signal.data(), 0, 512, 20, window.data(), 512, bands.data(), 4, weights.data(),
-                     {false, 1e-10f, 0.0f, 4.34f, 0.0f}, out.data()};
+    const MelJob job{signal.data(),
+                     0,
+                     512,
+                     20,
+                     window.data(),
+                     512,
+                     bands.data(),
+                     4,
+                     weights.data(),
+                     {false, 1e-10f, 0.0f, 4.34f, 0.0f},
+                     out.data()};
     Scratch scratch(mel_scratch(job));
     log_mel_frames(job, scratch.get());
     for (int f = 0; f < 20; ++f) {
@@ -116,8 +134,17 @@ int quiet_bands_beside_a_tone() {
     std::vector<MelBand> bands;
     for (int m = 0; m < 256; ++m) bands.push_back({m, 0, 1});
     const std::vector<float> weights{1.0f};
-    const MelJob job{signal.data(), 0, 256, 17, window.data(), 512, bands.data(), 256, weights.data(),
-                     {false, 1e-10f, 0.0f, 4.342944819f, 0.0f}, out.data()};
+    const MelJob job{signal.data(),
+                     0,
+                     256,
+                     17,
+                     window.data(),
+                     512,
+                     bands.data(),
+                     256,
+                     weights.data(),
+                     {false, 1e-10f, 0.0f, 4.342944819f, 0.0f},
+                     out.data()};
     Scratch scratch(mel_scratch(job));
     log_mel_frames(job, scratch.get());
     int heard = 0;
@@ -145,7 +172,8 @@ int main() {
                 CHECK(check(n_fft, 13, n_frames, true, false) == 0);
             }
         }
-        for (int n_frames = 1; n_frames < 68; n_frames += n_frames < 18 ? 1 : 7) CHECK(check(256, n_frames % 40 + 1, n_frames, false, false) == 0);
+        for (int n_frames = 1; n_frames < 68; n_frames += n_frames < 18 ? 1 : 7)
+            CHECK(check(256, n_frames % 40 + 1, n_frames, false, false) == 0);
         CHECK(not_a_number_stays_in_its_frame() == 0);
         CHECK(quiet_bands_beside_a_tone() == 0);
     }

@@ -33,7 +33,8 @@ int laying(std::int64_t windows, std::int64_t F) {
         for (std::int64_t f = 0; f < F; ++f) {
             const auto at = static_cast<std::size_t>(f);
             const double wanted =
-                t < windows ? (static_cast<double>(X[static_cast<std::size_t>(t * F + f)]) - mean[at]) * inverse[at] : 0.0;
+                t < windows ? (static_cast<double>(X[static_cast<std::size_t>(t * F + f)]) - mean[at]) * inverse[at]
+                            : 0.0;
             CHECK(near(out[static_cast<std::size_t>((t / kLanes * F + f) * kLanes + t % kLanes)], wanted, 1e-6));
         }
     }
@@ -83,16 +84,20 @@ int scoring(std::int64_t F, std::int64_t K) {
 int voting(std::int64_t windows, std::int64_t C, std::int64_t skipped, float scale) {
     const std::int64_t n_softmax = 2, n_sigmoid = 3, M = 5, r = 3, given = C - skipped;
     const std::int64_t panels = (windows + kLanes - 1) / kLanes;
-    const Floats bent = drawn(panels * n_softmax * given * kLanes, scale), straight = drawn(panels * n_sigmoid * C * kLanes, scale);
+    const Floats bent = drawn(panels * n_softmax * given * kLanes, scale),
+                 straight = drawn(panels * n_sigmoid * C * kLanes, scale);
     const Floats small = drawn(panels * r * kLanes), move = drawn(n_sigmoid * C * r), offset = drawn(M * C);
-    const std::vector<std::int64_t> start{0, windows / 3, windows / 3 + 1 < windows ? windows / 3 + 1 : windows, windows};
+    const std::vector<std::int64_t> start{0, windows / 3, windows / 3 + 1 < windows ? windows / 3 + 1 : windows,
+                                          windows};
     std::vector<double> sums(static_cast<std::size_t>(M * 3 * C + 1), 0.0);
     sums.back() = kGuard;
     Floats scratch = guarded(votes_scratch(n_sigmoid, C));
     Floats turned = guarded(n_sigmoid * C * r);
     by_feature(move.data(), n_sigmoid * C, r, turned.data());
-    const Held held{bent.data(), n_softmax * given, given, straight.data(), n_sigmoid * C, small.data(), r, turned.data(), false};
-    add_votes({0, windows, 0, 3, 0}, held, {offset.data(), M, n_softmax, C, start.data(), 3, sums.data()}, scratch.data());
+    const Held held{bent.data(), n_softmax * given, given, straight.data(), n_sigmoid * C, small.data(),
+                    r,           turned.data(),     false};
+    add_votes({0, windows, 0, 3, 0}, held, {offset.data(), M, n_softmax, C, start.data(), 3, sums.data()},
+              scratch.data());
     CHECK(whole(scratch));
     CHECK(sums.back() == kGuard);
     std::vector<double> wanted(sums.size() - 1, 0.0);
@@ -105,12 +110,15 @@ int voting(std::int64_t windows, std::int64_t C, std::int64_t skipped, float sca
             for (std::int64_t c = 0; c < C; ++c) {
                 long double s = offset[static_cast<std::size_t>(m * C + c)];
                 if (m < n_softmax) {
-                    if (c >= skipped) s += bent[static_cast<std::size_t>((p * n_softmax * given + m * given + c - skipped) * kLanes + lane)];
+                    if (c >= skipped)
+                        s += bent[static_cast<std::size_t>((p * n_softmax * given + m * given + c - skipped) * kLanes +
+                                                           lane)];
                 } else {
                     const std::int64_t k = (m - n_softmax) * C + c;
                     s += straight[static_cast<std::size_t>((p * n_sigmoid * C + k) * kLanes + lane)];
                     for (std::int64_t i = 0; i < r; ++i) {
-                        s += move[static_cast<std::size_t>(k * r + i)] * small[static_cast<std::size_t>((p * r + i) * kLanes + lane)];
+                        s += move[static_cast<std::size_t>(k * r + i)] *
+                             small[static_cast<std::size_t>((p * r + i) * kLanes + lane)];
                     }
                 }
                 proba[static_cast<std::size_t>(c)] = s;
@@ -118,7 +126,8 @@ int voting(std::int64_t windows, std::int64_t C, std::int64_t skipped, float sca
             }
             for (auto& s : proba) total += s = m < n_softmax ? std::exp(s - top) : 1 / (1 + std::exp(-s));
             for (std::int64_t c = 0; c < C; ++c) {
-                wanted[static_cast<std::size_t>((m * 3 + track) * C + c)] += static_cast<double>(proba[static_cast<std::size_t>(c)] / total);
+                wanted[static_cast<std::size_t>((m * 3 + track) * C + c)] +=
+                    static_cast<double>(proba[static_cast<std::size_t>(c)] / total);
             }
         }
     }

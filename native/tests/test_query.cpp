@@ -1,4 +1,5 @@
-// The query core against long double, on every instruction set of this machine: lengths 0..67, guards after every output.
+// The query core against long double, on every instruction set of this machine: lengths 0..67, guards after every
+// output.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -18,11 +19,11 @@ namespace {
 
 int failures = 0;
 
-#define CHECK(condition)                                                                                 \
-    do {                                                                                                 \
-        if (!(condition) && ++failures <= 20) {                                                          \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition) && ++failures <= 20) {                                                              \
             std::fprintf(stderr, "%s:%d [%s]: %s\n", __FILE__, __LINE__, name_of(active_isa()), #condition); \
-        }                                                                                                \
+        }                                                                                                    \
     } while (0)
 
 std::uint64_t seed = 88172645463325252ull;
@@ -33,7 +34,8 @@ double uniform() {
     return double(seed >> 11) / 9007199254740992.0;
 }
 
-// An array with guards before and after, exactly as long as asked for: a write too far is seen here or by the sanitizer.
+// An array with guards before and after, exactly as long as asked for: a write too far is seen here or by the
+// sanitizer.
 template <class T>
 struct Guarded {
     explicit Guarded(std::int64_t n) : size(n), all(std::size_t(n) + 16) {
@@ -189,7 +191,8 @@ void test_state(std::int64_t m, std::int64_t n, std::int64_t c) {
     for (std::int64_t j = 0; j < n * c; ++j) total[j] = again[j] = 0;
     for (std::int64_t i = 0; i < n; ++i) odd[i] = 0;
     const auto give = [&](Guarded<std::int32_t>& to, const std::vector<float>& rows, std::int64_t k, bool first) {
-        replace_share(Totals{n, to.data(), odd.data(), ceiling.data()}, held.data() + k * n * c, rows.data() + k * n * c, first, factor, c, 0, n);
+        replace_share(Totals{n, to.data(), odd.data(), ceiling.data()}, held.data() + k * n * c,
+                      rows.data() + k * n * c, first, factor, c, 0, n);
     };
     for (std::int64_t k = m - 1; k >= 0; --k) give(again, values, k, true);
     for (std::int64_t k = 0; k < m; ++k) give(total, others, k, true);
@@ -205,8 +208,10 @@ void test_state(std::int64_t m, std::int64_t n, std::int64_t c) {
     }
     Guarded<std::int64_t> index(3), index0(3);
     Guarded<double> score(3), score0(3);
-    const auto a = state_top(Measure::consensus_entropy, totals, rows, weight.data(), Excluded{}, 0, n, 3, index.data(), score.data());
-    const auto b = query_top(Measure::consensus_entropy, rows, weight.data(), Excluded{}, 0, n, 3, index0.data(), score0.data());
+    const auto a = state_top(Measure::consensus_entropy, totals, rows, weight.data(), Excluded{}, 0, n, 3, index.data(),
+                             score.data());
+    const auto b =
+        query_top(Measure::consensus_entropy, rows, weight.data(), Excluded{}, 0, n, 3, index0.data(), score0.data());
     CHECK(a == b);
     for (std::int64_t j = 0; j < a; ++j) CHECK(index[j] == index0[j] && score[j] == score0[j]);
     CHECK(index.intact() && score.intact());
@@ -223,7 +228,8 @@ void test_top_k(std::int64_t n) {
         CHECK(index.intact() && score.intact());
         for (std::int64_t j = 1; j < found; ++j) {
             const float a = values[std::size_t(index[j - 1])], b = values[std::size_t(index[j])];
-            CHECK(a > b || (a == b && index[j - 1] < index[j]) || (std::isnan(b) && (!std::isnan(a) || index[j - 1] < index[j])));
+            CHECK(a > b || (a == b && index[j - 1] < index[j]) ||
+                  (std::isnan(b) && (!std::isnan(a) || index[j - 1] < index[j])));
         }
     }
 }
@@ -233,7 +239,9 @@ void test_log() {
         const std::int64_t n = 67;
         std::vector<float> x(static_cast<std::size_t>(n));
         for (std::int64_t i = 0; i < n; ++i) {
-            const std::uint32_t bits = (exponent << 23) | (i == 0 ? 1u : i == 1 ? 0x7FFFFFu : std::uint32_t(uniform() * 8388607.0) + 1);
+            const std::uint32_t bits = (exponent << 23) | (i == 0   ? 1u
+                                                           : i == 1 ? 0x7FFFFFu
+                                                                    : std::uint32_t(uniform() * 8388607.0) + 1);
             std::memcpy(&x[std::size_t(i)], &bits, 4);
         }
         Guarded<float> out(n);

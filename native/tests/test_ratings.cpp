@@ -37,7 +37,8 @@ int check_counts(std::int64_t n_rows, std::int64_t n_columns, bool rows_are_unit
     CHECK(found == wanted);
     CHECK(scratch.back() == 7);
     if (ratings.empty()) return 0;
-    for (const double wrong : {base - 1.0, 1.0 * base + width, base + 0.5, 1.0 + 0x1p-23, std::numeric_limits<double>::infinity(), -1e300}) {
+    for (const double wrong :
+         {base - 1.0, 1.0 * base + width, base + 0.5, 1.0 + 0x1p-23, std::numeric_limits<double>::infinity(), -1e300}) {
         for (const std::size_t at : {std::size_t{0}, ratings.size() / 2, ratings.size() - 1}) {
             const T kept = ratings[at];
             ratings[at] = static_cast<T>(wrong);
@@ -85,7 +86,7 @@ int main() {
                     if (check_counts<double>(columns % 21, columns, rows_are_units, width) != 0) return 1;
                     if (check_counts<float>(columns % 35, columns, rows_are_units, width) != 0) return 1;
                 }
-                if (check_counts<double>(1037, 9, rows_are_units, width) != 0) return 1;   // counters of a byte run full
+                if (check_counts<double>(1037, 9, rows_are_units, width) != 0) return 1;  // counters of a byte run full
                 if (check_counts<float>(3, 5003, rows_are_units, width) != 0) return 1;
             }
         }

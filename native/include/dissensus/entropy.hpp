@@ -15,7 +15,8 @@ enum class Measure : int { consensus_entropy = 0, mean_kl = 1, margin = 2 };
 /// Room on the stack: more classes are refused by the bindings.
 constexpr std::int64_t kMaxClasses = 4096;
 
-/// Probabilities (n_members, n_tracks, n_classes); rows of a member are contiguous, members `member_stride` numbers apart.
+/// Probabilities (n_members, n_tracks, n_classes); rows of a member are contiguous, members `member_stride` numbers
+/// apart.
 template <class T>
 struct Rows {
     const T* data;
@@ -31,12 +32,14 @@ void utility(Measure measure, const Rows<T>& rows, const double* weight, std::in
 
 /// The best k of tracks start..stop-1 and their float64 scores, best first; returns how many.
 template <class T>
-std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded, std::int64_t start,
-                       std::int64_t stop, std::int64_t k, std::int64_t* index, double* score) noexcept;
+std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded,
+                       std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
+                       double* score) noexcept;
 
 /// One track in float64; `mean` is room for n_classes numbers.
 template <class T>
-double score_track(Measure measure, const Rows<T>& rows, const double* weight, std::int64_t track, double* mean) noexcept;
+double score_track(Measure measure, const Rows<T>& rows, const double* weight, std::int64_t track,
+                   double* mean) noexcept;
 
 /// log(x) of any float32, within one unit in the last place.
 void log_into(const float* x, std::int64_t n, float* out) noexcept;

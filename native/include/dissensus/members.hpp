@@ -1,8 +1,9 @@
-// Linear members of a committee over windows that lie in lanes: naive Bayes is linear in [x, x²], logistic members in x.
+// Linear members of a committee over windows that lie in lanes: naive Bayes is linear in [x, x²], logistic members in
+// x.
 //
-// A panel holds kLanes windows feature by feature, so that a score is a sum over rows of lanes: it is added up in the same
-// order wherever its window lies and whatever is asked beside it. A tile is a run of at most kTile windows of whole tracks
-// (or a part of one longer track) in consecutive panels. No Python, no allocation.
+// A panel holds kLanes windows feature by feature, so that a score is a sum over rows of lanes: it is added up in the
+// same order wherever its window lies and whatever is asked beside it. A tile is a run of at most kTile windows of
+// whole tracks (or a part of one longer track) in consecutive panels. No Python, no allocation.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,11 @@ constexpr std::int64_t kTile = 256;
 constexpr std::int64_t kTilePanels = kTile / kLanes;
 
 struct Tile {
-    std::int64_t row;       ///< first window
-    std::int64_t windows;   ///< 1..kTile
-    std::int64_t track;     ///< first track
+    std::int64_t row;      ///< first window
+    std::int64_t windows;  ///< 1..kTile
+    std::int64_t track;    ///< first track
     std::int64_t n_tracks;
-    std::int64_t panel;     ///< first panel
+    std::int64_t panel;  ///< first panel
 };
 
 /// Weights of models, feature by feature: score = sum over features of (linear + quadratic x) x; quadratic may be null.
@@ -43,24 +44,24 @@ struct Scaling {
 
 /// What turns scores into votes; softmax members come first.
 struct Votes {
-    const float* offset;     ///< (n_members, n_classes) constant terms
+    const float* offset;  ///< (n_members, n_classes) constant terms
     std::int64_t n_members, n_softmax, n_classes;
     const std::int64_t* start;  ///< (n_tracks + 1,) first window of each track
     std::int64_t n_tracks;
-    double* sums;            ///< (n_members, n_tracks, n_classes), added to
+    double* sums;  ///< (n_members, n_tracks, n_classes), added to
 };
 
-/// Scores held panel by panel, (rows, kLanes) each; a softmax member has as many rows as classes, or one less (the first's
-/// score is then 0).
+/// Scores held panel by panel, (rows, kLanes) each; a softmax member has as many rows as classes, or one less (the
+/// first's score is then 0).
 struct Held {
     const float* bent;
     std::int64_t bent_rows, bent_classes;  ///< rows of a panel; rows of a member
     const float* straight;
     std::int64_t straight_rows;
-    const float* small;      ///< (n_small, kLanes) a panel: the windows in a small space
+    const float* small;  ///< (n_small, kLanes) a panel: the windows in a small space
     std::int64_t n_small;
-    const float* move;       ///< (n_small, n_sigmoid * n_classes): added to straight
-    bool follows;            ///< the scores of the next tile come after these
+    const float* move;  ///< (n_small, n_sigmoid * n_classes): added to straight
+    bool follows;       ///< the scores of the next tile come after these
 };
 
 /// Floats of scratch that add_votes needs.
@@ -83,7 +84,8 @@ std::int64_t lay_panels(const float* X, std::int64_t n_windows, std::int64_t n_f
 std::int64_t lay_panels(const double* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
                         float* panels) noexcept;
 
-/// Scores of panels: model k goes to row column[k] (k itself for null) of each panel of `out`, of out_rows rows of kLanes.
+/// Scores of panels: model k goes to row column[k] (k itself for null) of each panel of `out`, of out_rows rows of
+/// kLanes.
 void panel_scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
                   const std::int64_t* column, float* out, std::int64_t out_rows, const Soon& soon) noexcept;
 

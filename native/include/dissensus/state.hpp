@@ -1,7 +1,7 @@
 // The running mean of a committee, in whole numbers: sums that do not depend on the order in which shares are replaced.
 //
-// A share is round(p * factor) with factor = weight / (sum of weights) * 2^30; numbers outside [0, 1.5] add nothing and are
-// counted in `odd`, so that their tracks are scored in float64 from the rows themselves.
+// A share is round(p * factor) with factor = weight / (sum of weights) * 2^30; numbers outside [0, 1.5] add nothing and
+// are counted in `odd`, so that their tracks are scored in float64 from the rows themselves.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Totals {
     std::int64_t n_tracks;
     std::int32_t* total;  ///< (n_tracks, n_classes)
     std::uint16_t* odd;   ///< (n_tracks,)
-    float* ceiling;       ///< (ceil(n_tracks / 256), 2): at least the entropy and the margin of the best of so many tracks
+    float* ceiling;  ///< (ceil(n_tracks / 256), 2): at least the entropy and the margin of the best of so many tracks
 };
 
 /// Set the ceilings of the tracks start..stop-1, and of those that share one with them.
@@ -38,7 +38,8 @@ void state_utility(Measure measure, const Totals& totals, const Rows<T>& rows, c
 
 /// The best k of tracks start..stop-1 and their float64 scores, best first; returns how many.
 template <class T>
-std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight, Excluded excluded,
-                       std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index, double* score) noexcept;
+std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight,
+                       Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
+                       double* score) noexcept;
 
 }  // namespace dissensus

@@ -1,5 +1,5 @@
-// Included once by every file that is compiled for an instruction set; everything has internal linkage, so that the linker
-// cannot hand one file's wide code to another.
+// Included once by every file that is compiled for an instruction set; everything has internal linkage, so that the
+// linker cannot hand one file's wide code to another.
 #include "descent/products_impl.hpp"
 
 namespace dissensus {
@@ -48,12 +48,12 @@ DISSENSUS_INLINE void apply(const float* matrix, const float* by, std::int64_t n
 struct Desk {
     const Descent& job;
     std::int64_t told, rows, F;
-    float *by_row, *by_weight;       // the answers: (told / 32, F, 32) and (F / 32, told, 32)
-    float *weight, *target;          // (told,), (n_classes, told)
-    float* score;                    // (n_models, rows)
-    float *gradient, *next, *step;   // (n_models, F) each
-    float* inverse;                  // (n_models, F, F)
-    float *spare, *few;              // (4, F), (kModels, told)
+    float *by_row, *by_weight;      // the answers: (told / 32, F, 32) and (F / 32, told, 32)
+    float *weight, *target;         // (told,), (n_classes, told)
+    float* score;                   // (n_models, rows)
+    float *gradient, *next, *step;  // (n_models, F) each
+    float* inverse;                 // (n_models, F, F)
+    float *spare, *few;             // (4, F), (kModels, told)
 
     explicit Desk(const Descent& j) noexcept
         : job(j), told((j.n_told + kPad - 1) / kPad * kPad), rows(j.n_known + told), F(j.n_weights) {
@@ -81,7 +81,8 @@ struct Desk {
         for (std::int64_t n = 0; n < told; ++n) {
             const bool real = n < job.n_told;
             weight[n] = real ? job.told_weight[n] : 0.0f;
-            for (std::int64_t c = 0; c < job.n_classes; ++c) target[c * told + n] = real && job.label[n] == c ? 1.0f : 0.0f;
+            for (std::int64_t c = 0; c < job.n_classes; ++c)
+                target[c * told + n] = real && job.label[n] == c ? 1.0f : 0.0f;
         }
         for (std::int64_t n = 0; n < told; n += kPad) {
             const std::int64_t count = least(kPad, job.n_told - n);
@@ -157,8 +158,8 @@ struct Desk {
         }
     }
 
-    // Move the scores of some models as `far` of their steps say, and take the gradients there, without the penalty. Some
-    // rows at a time, so that what is worked on stays in the first cache.
+    // Move the scores of some models as `far` of their steps say, and take the gradients there, without the penalty.
+    // Some rows at a time, so that what is worked on stays in the first cache.
     void advance(const std::int64_t* models, const float* far, std::int64_t n) const noexcept {
         for (std::int64_t i = 0; i < n; ++i) clear(models[i]);
         over<true>(job.known_by_row, job.known_by_weight, job.n_known, 0, models, far, n);
@@ -211,7 +212,8 @@ struct Desk {
 
     // Scores once they went `far` of the way, and their weighted errors in the place of that way.
     template <bool kMove>
-    static void weigh(float* at, const float* share, const float* wanted, std::int64_t n, float far, float* way) noexcept {
+    static void weigh(float* at, const float* share, const float* wanted, std::int64_t n, float far,
+                      float* way) noexcept {
         for (std::int64_t i = 0; i < n; i += kLanes) {
             Floats x = load(at + i);
             if constexpr (kMove) {
@@ -222,7 +224,8 @@ struct Desk {
         }
     }
 
-    // Go `far` times the step of model k, and learn from what it did to the gradient (Broyden, Fletcher, Goldfarb, Shanno).
+    // Go `far` times the step of model k, and learn from what it did to the gradient (Broyden, Fletcher, Goldfarb,
+    // Shanno).
     void learn(std::int64_t k, float far) const noexcept {
         float *s = step + k * F, *g = gradient + k * F, *d = job.move + k * F, *b = inverse + k * F * F;
         float *y = spare, *by = spare + F, *u = spare + 2 * F, *v = spare + 3 * F;
@@ -296,7 +299,8 @@ std::int64_t descend(const Descent& job) noexcept {
                     }
                     const float up = dot(desk.next + at, desk.step + at, F), down = slope[k - begin];
                     if (!(up > 0.5f * down) || trial == kTrials) continue;
-                    const float shorter = far[k - begin] * down / (down + up);  // where the slope is none, were it straight
+                    const float shorter =
+                        far[k - begin] * down / (down + up);  // where the slope is none, were it straight
                     way[again] = shorter - far[k - begin];
                     far[k - begin] = shorter;
                     pending[again++] = k;

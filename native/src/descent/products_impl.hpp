@@ -12,7 +12,8 @@ constexpr int kModels = 6;  // so many sums are held in registers, two vectors e
 #else
 constexpr int kModels = 5;
 #endif
-constexpr std::int64_t kRun = 128;  // rows summed up by themselves: rounding stays small, their weights in the first cache
+constexpr std::int64_t kRun =
+    128;  // rows summed up by themselves: rounding stays small, their weights in the first cache
 constexpr std::int64_t kPad = kPanelRows;
 
 // 1 / (1 + exp(-x)) within 1e-6; far out it stays above 0 and below 1.
@@ -57,7 +58,8 @@ DISSENSUS_INLINE float dot(const float* a, const float* b, std::int64_t n) noexc
     return sum_of(sum);
 }
 
-// ---- products with panels --------------------------------------------------------------------------------------------
+// ---- products with panels
+// --------------------------------------------------------------------------------------------
 
 // kRows rows of factors by the 32 lanes of one panel; row r goes to out[r], or is added to what is there.
 template <int kRows, bool kAdd>

@@ -42,13 +42,14 @@ struct PolynomialLog {
     }
 };
 
-// The windowed frame x goes through x[n] - emphasis * x[n - 1] (circularly) before the transform, and the mel weights undo it
-// bin by bin. Music is loud where it is low: its quiet high bands, which would drown in the rounding errors of the loud
-// ones, come 20 dB closer to them, and far fewer frames need the second pass.
+// The windowed frame x goes through x[n] - emphasis * x[n - 1] (circularly) before the transform, and the mel weights
+// undo it bin by bin. Music is loud where it is low: its quiet high bands, which would drown in the rounding errors of
+// the loud ones, come 20 dB closer to them, and far fewer frames need the second pass.
 constexpr double emphasis = 0.875;
 
-// A band this far under the mean bin of its emphasised frame (as powers) is done again: see `unsure`. Measured over music,
-// tones, sweeps, clicks and coloured noise: the shallowest band off by 1e-3 dB lay 48 dB (from 2048 samples on 45 dB) under it.
+// A band this far under the mean bin of its emphasised frame (as powers) is done again: see `unsure`. Measured over
+// music, tones, sweeps, clicks and coloured noise: the shallowest band off by 1e-3 dB lay 48 dB (from 2048 samples on
+// 45 dB) under it.
 constexpr double unsure_ratio(int n_fft) noexcept { return n_fft < 2048 ? 2.0e-5 : 4.0e-5; }
 
 // Memory of one call, cut from the caller's scratch; vectors of either kind take at most 64 bytes.
@@ -84,7 +85,8 @@ void prepare_window(const double* window, int n_fft, T* to) noexcept {
 }
 
 template <class L>
-DISSENSUS_INLINE typename L::V windowed(typename L::V x, typename L::V before, typename L::V w, typename L::V c) noexcept {
+DISSENSUS_INLINE typename L::V windowed(typename L::V x, typename L::V before, typename L::V w,
+                                        typename L::V c) noexcept {
     return L::fma(L::emphasised(x, before), w, before * c);
 }
 
@@ -98,13 +100,15 @@ DISSENSUS_INLINE void into_lanes(const float* const* from, int n, typename L::V*
 // Sums and differences of the halves of N windowed samples, one frame a lane. Where frames overlap by half, the second
 // half of one is the first half of the next lane, and only that of the last lane (`next`) is worked out apart.
 template <class L, int N, bool Overlapping>
-void windowed_halves(const float* const* from, const typename L::T* window, typename L::T* next, typename L::V* r) noexcept {
+void windowed_halves(const float* const* from, const typename L::T* window, typename L::T* next,
+                     typename L::V* r) noexcept {
     using V = typename L::V;
     constexpr int W = L::width, H = N / 2;
     const float* last = from[W - 1] + H;
     if constexpr (Overlapping) {
         for (int n = 0; n < H; n += W) {
-            const V v = windowed<L>(L::load(last + n), L::load(last + n - 1), L::load(window + H + n), L::load(window + N + H + n));
+            const V v = windowed<L>(L::load(last + n), L::load(last + n - 1), L::load(window + H + n),
+                                    L::load(window + N + H + n));
             *reinterpret_cast<V*>(next + n) = v;
         }
     }
@@ -151,14 +155,16 @@ typename L::V powers(const float* const* from, bool overlapping, const typename 
     V* r = reinterpret_cast<V*>(memory.samples);
     V* z = reinterpret_cast<V*>(memory.turned);
     auto* next = reinterpret_cast<typename L::T*>(memory.next);
-    overlapping ? windowed_halves<L, N, true>(from, window, next, r) : windowed_halves<L, N, false>(from, window, next, r);
+    overlapping ? windowed_halves<L, N, true>(from, window, next, r)
+                : windowed_halves<L, N, false>(from, window, next, r);
     const V odd = rfft::odd_bins<L, N / 4>(rfft::Split<L, N / 4>{r}, z, power, 1);
     return odd + rfft::bins<L, N / 2>(r, z, power, 2);
 }
 
 // Sums over the mel bands.
 template <class L>
-DISSENSUS_INLINE void sums(const MelJob& job, const float* weights, const typename L::V* power, typename L::V* mel) noexcept {
+DISSENSUS_INLINE void sums(const MelJob& job, const float* weights, const typename L::V* power,
+                           typename L::V* mel) noexcept {
     using V = typename L::V;
     for (std::int64_t band = 0; band < job.n_mels; ++band) {
         const MelBand& b = job.bands[band];
@@ -169,11 +175,11 @@ DISSENSUS_INLINE void sums(const MelJob& job, const float* weights, const typena
     }
 }
 
-// Lanes where single precision may be off by more than 1e-3 dB somewhere above -80 dB: a band lies far under the mean bin of
-// its frame, in whose rounding errors it drowns.
+// Lanes where single precision may be off by more than 1e-3 dB somewhere above -80 dB: a band lies far under the mean
+// bin of its frame, in whose rounding errors it drowns.
 template <class L>
-DISSENSUS_INLINE typename L::I unsure(const MelJob& job, const typename L::V* mel, typename L::V total, const float* limit,
-                                      float heard) noexcept {
+DISSENSUS_INLINE typename L::I unsure(const MelJob& job, const typename L::V* mel, typename L::V total,
+                                      const float* limit, float heard) noexcept {
     const typename L::V least = L::all(heard);
     typename L::I found = {};
     for (std::int64_t band = 0; band < job.n_mels; ++band) {

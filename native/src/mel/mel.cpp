@@ -31,7 +31,9 @@ struct Lanes {
         return __builtin_shufflevector(v, next, 1, 2, 3, 4);
     }
     static DISSENSUS_INLINE void store(float* p, V v) noexcept { std::memcpy(p, &v, sizeof v); }
-    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept { std::memcpy(p + 4 * at, &v, sizeof v); }
+    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept {
+        std::memcpy(p + 4 * at, &v, sizeof v);
+    }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept {
 #if defined(__aarch64__)
         return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
@@ -46,8 +48,10 @@ struct Lanes {
     }
     static DISSENSUS_INLINE V from_int(I a) noexcept { return __builtin_convertvector(a, V); }
     static DISSENSUS_INLINE void transpose(V* r) noexcept {
-        const V a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
-        const V c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5), d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+        const V a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5),
+                b = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7);
+        const V c = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5),
+                d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
         r[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
         r[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
         r[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
@@ -97,7 +101,9 @@ std::size_t mel_scratch(const MelJob& job) noexcept {
     return 16 * (n_fft + turned + n_fft / 2 + 1 + mels) + 7 * n_fft + mels + weights + 16;
 }
 
-void log_mel_frames_baseline(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes, WideLanes>(job, scratch); }
+void log_mel_frames_baseline(const MelJob& job, float* scratch) noexcept {
+    mel::any_size<Lanes, WideLanes>(job, scratch);
+}
 
 void log_mel_frames(const MelJob& job, float* scratch) noexcept {
 #if defined(__x86_64__) || defined(_M_X64)

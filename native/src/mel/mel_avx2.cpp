@@ -6,20 +6,27 @@
 namespace dissensus {
 namespace {
 
-// Natural logarithm: the mantissa times a tabled reciprocal is 1 + f with |f| < 1/16, and five terms of the series remain.
+// Natural logarithm: the mantissa times a tabled reciprocal is 1 + f with |f| < 1/16, and five terms of the series
+// remain.
 struct TableLog {
     __m256 scale, octave, reciprocal, level;
 
     DISSENSUS_INLINE TableLog(float scale_, float shift) noexcept
         : scale(_mm256_set1_ps(scale_)),
           octave(_mm256_set1_ps(scale_ * 0.69314718055994531f)),
-          reciprocal(_mm256_setr_ps(0.941176474f, 0.842105269f, 0.761904776f, 0.695652187f, 0.639999986f, 0.592592597f, 0.551724136f, 0.516129017f)),
-          level(_mm256_fmadd_ps(scale, _mm256_setr_ps(0.0606246181f, 0.171850249f, 0.271933697f, 0.362905475f, 0.446287125f, 0.523248136f, 0.594707111f, 0.661398512f), _mm256_set1_ps(shift))) {}
+          reciprocal(_mm256_setr_ps(0.941176474f, 0.842105269f, 0.761904776f, 0.695652187f, 0.639999986f, 0.592592597f,
+                                    0.551724136f, 0.516129017f)),
+          level(_mm256_fmadd_ps(scale,
+                                _mm256_setr_ps(0.0606246181f, 0.171850249f, 0.271933697f, 0.362905475f, 0.446287125f,
+                                               0.523248136f, 0.594707111f, 0.661398512f),
+                                _mm256_set1_ps(shift))) {}
 
     // scale * ln(x) + shift; x positive, NaN and infinity kept
     DISSENSUS_INLINE __m256 operator()(__m256 x) const noexcept {
         const __m256i bits = _mm256_castps_si256(x), part = _mm256_srli_epi32(bits, 20);
-        const __m256 exponent = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127))), one = _mm256_set1_ps(1.0f);
+        const __m256 exponent =
+                         _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127))),
+                     one = _mm256_set1_ps(1.0f);
         const __m256 mantissa = _mm256_or_ps(_mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffff))), one);
         const __m256 f = _mm256_fmsub_ps(mantissa, _mm256_permutevar8x32_ps(reciprocal, part), one);
         __m256 p = _mm256_fmadd_ps(f, _mm256_set1_ps(0.2f), _mm256_set1_ps(-0.25f));
@@ -85,8 +92,12 @@ struct WideLanes {
     static DISSENSUS_INLINE V load(const double* p) noexcept { return _mm256_loadu_pd(p); }
     static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875), x); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm256_fmadd_pd(a, b, c); }
-    static DISSENSUS_INLINE V shift_in(V v, double last) noexcept { return __builtin_shufflevector(v, all(last), 1, 2, 3, 4); }
-    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept { _mm_storeu_ps(p + 8 * at, _mm256_cvtpd_ps(v)); }
+    static DISSENSUS_INLINE V shift_in(V v, double last) noexcept {
+        return __builtin_shufflevector(v, all(last), 1, 2, 3, 4);
+    }
+    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept {
+        _mm_storeu_ps(p + 8 * at, _mm256_cvtpd_ps(v));
+    }
     static DISSENSUS_INLINE void transpose(V* r) noexcept {
         const V a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
         const V c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);

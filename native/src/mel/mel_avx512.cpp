@@ -6,15 +6,23 @@
 namespace dissensus {
 namespace {
 
-// Natural logarithm: the mantissa times a tabled reciprocal is 1 + f with |f| < 1/32, and four terms of the series remain.
+// Natural logarithm: the mantissa times a tabled reciprocal is 1 + f with |f| < 1/32, and four terms of the series
+// remain.
 struct TableLog {
     __m512 scale, octave, reciprocal, level;
 
     DISSENSUS_INLINE TableLog(float scale_, float shift) noexcept
         : scale(_mm512_set1_ps(scale_)),
           octave(_mm512_set1_ps(scale_ * 0.69314718055994531f)),
-          reciprocal(_mm512_setr_ps(0.969696999f, 0.914285719f, 0.864864886f, 0.820512831f, 0.780487776f, 0.744186044f, 0.711111128f, 0.680851042f, 0.653061211f, 0.627451003f, 0.603773594f, 0.581818163f, 0.561403513f, 0.542372882f, 0.524590135f, 0.507936537f)),
-          level(_mm512_fmadd_ps(scale, _mm512_setr_ps(0.0307716289f, 0.0896121531f, 0.145181986f, 0.19782573f, 0.247836201f, 0.295464217f, 0.340926563f, 0.384411731f, 0.426084416f, 0.466089695f, 0.504555996f, 0.541597314f, 0.577315358f, 0.611801539f, 0.645138017f, 0.677398766f), _mm512_set1_ps(shift))) {}
+          reciprocal(_mm512_setr_ps(0.969696999f, 0.914285719f, 0.864864886f, 0.820512831f, 0.780487776f, 0.744186044f,
+                                    0.711111128f, 0.680851042f, 0.653061211f, 0.627451003f, 0.603773594f, 0.581818163f,
+                                    0.561403513f, 0.542372882f, 0.524590135f, 0.507936537f)),
+          level(_mm512_fmadd_ps(
+              scale,
+              _mm512_setr_ps(0.0307716289f, 0.0896121531f, 0.145181986f, 0.19782573f, 0.247836201f, 0.295464217f,
+                             0.340926563f, 0.384411731f, 0.426084416f, 0.466089695f, 0.504555996f, 0.541597314f,
+                             0.577315358f, 0.611801539f, 0.645138017f, 0.677398766f),
+              _mm512_set1_ps(shift))) {}
 
     // scale * ln(x) + shift; x positive, NaN and infinity kept
     DISSENSUS_INLINE __m512 operator()(__m512 x) const noexcept {
@@ -53,7 +61,8 @@ struct Lanes {
 #pragma GCC unroll 8
         for (int i = 0; i < 16; i += 2) {
             t[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
-            t[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+            t[i + 1] =
+                __builtin_shufflevector(r[i], r[i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
         }
 #pragma GCC unroll 4
         for (int i = 0; i < 16; i += 4) {
@@ -133,7 +142,9 @@ struct WideLanes {
 
 }  // namespace
 
-void log_mel_frames_avx512(const MelJob& job, float* scratch) noexcept { mel::any_size<Lanes, WideLanes>(job, scratch); }
+void log_mel_frames_avx512(const MelJob& job, float* scratch) noexcept {
+    mel::any_size<Lanes, WideLanes>(job, scratch);
+}
 
 }  // namespace dissensus
 #endif

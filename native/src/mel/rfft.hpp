@@ -1,13 +1,14 @@
 // A real FFT of many frames at once: one frame in each SIMD lane, so that every butterfly is a plain vector operation.
 //
-// `L` is the lane set of an instruction set: `L::T` the scalar (float or double), `L::V` the vector type, `L::width` the
-// number of frames, `L::fma`; `L::put` stores the powers of a bin as floats. It must be a type of an anonymous namespace, so that code compiled for different instruction
-// sets never mixes at link time.
+// `L` is the lane set of an instruction set: `L::T` the scalar (float or double), `L::V` the vector type, `L::width`
+// the number of frames, `L::fma`; `L::put` stores the powers of a bin as floats. It must be a type of an anonymous
+// namespace, so that code compiled for different instruction sets never mixes at link time.
 //
-// R real samples are split into the sums and the differences of their halves. The differences, a quarter turn folded in, are
-// R/4 complex numbers whose FFT is bins 1, 5, 9, ... (those beyond the middle are 3, 7, ... mirrored); the sums are a real
-// signal of R/2 samples that holds the even bins, and are split again. No bin is ever computed as the small difference of
-// two large ones, as happens where a half-length complex FFT is untangled, so single precision reaches further down.
+// R real samples are split into the sums and the differences of their halves. The differences, a quarter turn folded
+// in, are R/4 complex numbers whose FFT is bins 1, 5, 9, ... (those beyond the middle are 3, 7, ... mirrored); the sums
+// are a real signal of R/2 samples that holds the even bins, and are split again. No bin is ever computed as the small
+// difference of two large ones, as happens where a half-length complex FFT is untangled, so single precision reaches
+// further down.
 #pragma once
 
 #include <cmath>
@@ -31,9 +32,13 @@ struct Complex {
 };
 
 template <class L>
-DISSENSUS_INLINE Complex<L> operator+(Complex<L> a, Complex<L> b) noexcept { return {a.re + b.re, a.im + b.im}; }
+DISSENSUS_INLINE Complex<L> operator+(Complex<L> a, Complex<L> b) noexcept {
+    return {a.re + b.re, a.im + b.im};
+}
 template <class L>
-DISSENSUS_INLINE Complex<L> operator-(Complex<L> a, Complex<L> b) noexcept { return {a.re - b.re, a.im - b.im}; }
+DISSENSUS_INLINE Complex<L> operator-(Complex<L> a, Complex<L> b) noexcept {
+    return {a.re - b.re, a.im - b.im};
+}
 
 // a * (c + i s)
 template <class L>
@@ -43,7 +48,9 @@ DISSENSUS_INLINE Complex<L> turn(Complex<L> a, typename L::T c, typename L::T s)
 }
 
 template <class L>
-DISSENSUS_INLINE Complex<L> minus_i(Complex<L> a) noexcept { return {a.im, -a.re}; }
+DISSENSUS_INLINE Complex<L> minus_i(Complex<L> a) noexcept {
+    return {a.im, -a.re};
+}
 
 template <class L>
 DISSENSUS_INLINE void dft4(Complex<L>& a, Complex<L>& b, Complex<L>& c, Complex<L>& d) noexcept {
@@ -132,19 +139,33 @@ struct Dft<L, 16> {
 
 // Radices of the complex FFT of length M, first pass first; the last pass has no twiddles.
 template <int M>
-struct Radices { static constexpr int first = 1, second = 1, last = M; };
+struct Radices {
+    static constexpr int first = 1, second = 1, last = M;
+};
 template <>
-struct Radices<32> { static constexpr int first = 4, second = 1, last = 8; };
+struct Radices<32> {
+    static constexpr int first = 4, second = 1, last = 8;
+};
 template <>
-struct Radices<64> { static constexpr int first = 8, second = 1, last = 8; };
+struct Radices<64> {
+    static constexpr int first = 8, second = 1, last = 8;
+};
 template <>
-struct Radices<128> { static constexpr int first = 8, second = 1, last = 16; };
+struct Radices<128> {
+    static constexpr int first = 8, second = 1, last = 16;
+};
 template <>
-struct Radices<256> { static constexpr int first = 16, second = 1, last = 16; };
+struct Radices<256> {
+    static constexpr int first = 16, second = 1, last = 16;
+};
 template <>
-struct Radices<512> { static constexpr int first = 8, second = 8, last = 8; };
+struct Radices<512> {
+    static constexpr int first = 8, second = 8, last = 8;
+};
 template <>
-struct Radices<1024> { static constexpr int first = 8, second = 8, last = 16; };
+struct Radices<1024> {
+    static constexpr int first = 8, second = 8, last = 16;
+};
 
 // Twiddle factors of the FFT of M complex numbers that come from 4M real samples: computed in double, once a process.
 template <class T, int M>
@@ -153,8 +174,8 @@ struct Tables {
     static constexpr int N2 = M / R1;  // length after the first pass
 
     T split[M * 2];  // exp(-2 pi i m / 4M)
-    T first[R1 > 1 ? N2 * (R1 - 1) * 2 : 1];
-    T second[R2 > 1 ? R3 * (R2 - 1) * 2 : 1];
+    T first[R1 > 1 ? N2*(R1 - 1) * 2 : 1];
+    T second[R2 > 1 ? R3*(R2 - 1) * 2 : 1];
 
     Tables() noexcept {
         for (int m = 0; m < M; ++m) unit(split + 2 * m, m, 4 * M);
@@ -205,7 +226,8 @@ DISSENSUS_INLINE void pass(typename L::V* z, int base, const typename L::T* twid
 
 // Output k of M as |X|^2 of bin 4k + 1, mirrored beyond the middle, in steps of `stride`.
 template <class L, int M>
-DISSENSUS_INLINE typename L::V put_power(Complex<L> x, int k, bool mirrored, float* power, std::ptrdiff_t stride) noexcept {
+DISSENSUS_INLINE typename L::V put_power(Complex<L> x, int k, bool mirrored, float* power,
+                                         std::ptrdiff_t stride) noexcept {
     const typename L::V p = L::fma(x.re, x.re, x.im * x.im);
     L::put(power, stride * (mirrored ? 4 * M - 4 * k - 1 : 4 * k + 1), p);
     return p;
@@ -243,10 +265,11 @@ struct Split {
     DISSENSUS_INLINE typename L::V operator()(int m) const noexcept { return r[m + 2 * M]; }
 };
 
-// The differences of halves of 4M real numbers through the FFT of M complex numbers (scratch z) to the powers of the odd
-// bins, whose sum is returned.
+// The differences of halves of 4M real numbers through the FFT of M complex numbers (scratch z) to the powers of the
+// odd bins, whose sum is returned.
 template <class L, int M, class Halves>
-DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
+DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, float* power,
+                                        std::ptrdiff_t stride) noexcept {
     using V = typename L::V;
     using T = Tables<typename L::T, M>;
     constexpr int R1 = T::R1 > 1 ? T::R1 : M, S = M / R1;
@@ -289,7 +312,8 @@ DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, 
     return total;
 }
 
-// Powers of all bins of R real numbers r (which are overwritten), `stride` apart; returns their sum. z: R/4 complex numbers.
+// Powers of all bins of R real numbers r (which are overwritten), `stride` apart; returns their sum. z: R/4 complex
+// numbers.
 template <class L, int R>
 typename L::V bins(typename L::V* r, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
     using V = typename L::V;

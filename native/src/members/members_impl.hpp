@@ -1,7 +1,7 @@
-// Included once by every file that is compiled for an instruction set. Vectors are the compiler's own, as wide as that set's
-// registers; everything has internal linkage, so that the linker cannot hand one file's wide code to another.
-#include "members/windows_impl.hpp"
+// Included once by every file that is compiled for an instruction set. Vectors are the compiler's own, as wide as that
+// set's registers; everything has internal linkage, so that the linker cannot hand one file's wide code to another.
 #include "members/scores_impl.hpp"
+#include "members/windows_impl.hpp"
 
 namespace dissensus {
 namespace {
@@ -105,16 +105,18 @@ DISSENSUS_INLINE double sum_of(const float* p, std::int64_t n) noexcept {
 void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) noexcept {
     const std::int64_t n_panels = (tile.windows + kLanes - 1) / kLanes, n_sigmoid = v.n_members - v.n_softmax;
     const std::int64_t n_moved = n_sigmoid * v.n_classes;
-    float* proba = scratch;                          // (n_classes, kTile)
-    float* moved = scratch + v.n_classes * kTile;    // (n_panels, n_moved, kLanes)
+    float* proba = scratch;                        // (n_classes, kTile)
+    float* moved = scratch + v.n_classes * kTile;  // (n_panels, n_moved, kLanes)
     const bool moves = held.n_small > 0;
     const Weights weights{held.move, nullptr, n_moved};
     if (moves) {
         for (std::int64_t p = 0; p < n_panels; ++p) {
             const float* small = held.small + (tile.panel + p) * held.n_small * kLanes;
-            Fetch fetch({small + n_panels * held.n_small * kLanes, held.n_small * kLanes * 4}, held.n_small * groups_of(weights));
-            scores_of_panel(small, held.n_small, weights, [](std::int64_t k) { return k * kLanes; },
-                            moved + p * n_moved * kLanes, fetch);
+            Fetch fetch({small + n_panels * held.n_small * kLanes, held.n_small * kLanes * 4},
+                        held.n_small * groups_of(weights));
+            scores_of_panel(
+                small, held.n_small, weights, [](std::int64_t k) { return k * kLanes; }, moved + p * n_moved * kLanes,
+                fetch);
         }
     }
     const auto to_proba = v.n_classes == 4 ? panel_to_proba<4> : panel_to_proba<0>;
@@ -128,12 +130,13 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
                 const float* next = score + n_panels * (softmax ? held.bent_rows : held.straight_rows) * kLanes;
                 for (std::int64_t line = 0; line < given * kLanes; line += 16) __builtin_prefetch(next + line, 0, 2);
             }
-            to_proba(softmax, score, given, moves && !softmax ? moved + (p * n_moved + row) * kLanes : nullptr, v.n_classes,
-                     v.offset + m * v.n_classes, proba + p * kLanes);
+            to_proba(softmax, score, given, moves && !softmax ? moved + (p * n_moved + row) * kLanes : nullptr,
+                     v.n_classes, v.offset + m * v.n_classes, proba + p * kLanes);
         }
         for (std::int64_t i = tile.track; i < tile.track + tile.n_tracks; ++i) {
             const std::int64_t from = v.start[i] > tile.row ? v.start[i] - tile.row : 0;
-            const std::int64_t until = v.start[i + 1] - tile.row < tile.windows ? v.start[i + 1] - tile.row : tile.windows;
+            const std::int64_t until =
+                v.start[i + 1] - tile.row < tile.windows ? v.start[i + 1] - tile.row : tile.windows;
             double* sums = v.sums + (m * v.n_tracks + i) * v.n_classes;
             for (std::int64_t c = 0; c < v.n_classes; ++c) sums[c] += sum_of(proba + c * kTile + from, until - from);
         }

@@ -11,8 +11,9 @@ constexpr int kMostBent = 5, kMostStraight = 6;
 #endif
 constexpr std::int64_t kStream = 4096;  // floats fetched early from a long row of panels, into the second cache
 
-// Memory that is needed next: a line or two are asked for at every step. Sent out at once they would fill the few places
-// there are for lines on their way, and what is worked on would wait behind them. Asking beyond the end harms nobody.
+// Memory that is needed next: a line or two are asked for at every step. Sent out at once they would fill the few
+// places there are for lines on their way, and what is worked on would wait behind them. Asking beyond the end harms
+// nobody.
 struct Fetch {
     const char* at;
     std::int64_t step;  // bytes, at most two lines
@@ -31,8 +32,8 @@ struct Fetch {
 
 // kRows models by kLanes windows over some features; the sums wait in registers.
 template <int kRows, bool kBent>
-void few_scores(const float* panel, std::int64_t n_features, const float* linear, const float* quadratic, std::int64_t n,
-                float* out, const std::int64_t* place, bool first, Fetch& fetch) noexcept {
+void few_scores(const float* panel, std::int64_t n_features, const float* linear, const float* quadratic,
+                std::int64_t n, float* out, const std::int64_t* place, bool first, Fetch& fetch) noexcept {
     for (std::int64_t lane = 0; lane < kLanes; lane += kWide * kPair) {
         Wide sum[kRows][kPair] = {};
         const float *x = panel + lane, *a = linear, *b = quadratic;
@@ -67,8 +68,8 @@ void few_scores(const float* panel, std::int64_t n_features, const float* linear
     }
 }
 
-using FewScores = void (*)(const float*, std::int64_t, const float*, const float*, std::int64_t, float*, const std::int64_t*,
-                           bool, Fetch&) noexcept;
+using FewScores = void (*)(const float*, std::int64_t, const float*, const float*, std::int64_t, float*,
+                           const std::int64_t*, bool, Fetch&) noexcept;
 
 template <bool kBent, int kRows = kBent ? kMostBent : kMostStraight>
 FewScores few_scores_of(std::int64_t rows) noexcept {
@@ -88,7 +89,8 @@ template <class Place>
 DISSENSUS_INLINE void scores_of_panel(const float* panel, std::int64_t n_features, const Weights& weights, Place place,
                                       float* out, Fetch& fetch) noexcept {
     const bool bent = weights.quadratic != nullptr;
-    const std::int64_t groups = groups_of(weights), parts = n_features > 0 ? (n_features + kFeatures - 1) / kFeatures : 1;
+    const std::int64_t groups = groups_of(weights),
+                       parts = n_features > 0 ? (n_features + kFeatures - 1) / kFeatures : 1;
     const std::int64_t most = (n_features + parts - 1) / parts;
     for (std::int64_t part = 0; part < parts; ++part) {
         const std::int64_t f = part * most, count = n_features - f < most ? n_features - f : most;

@@ -1,4 +1,5 @@
-// Vectors, exp and reciprocal of the compiled instruction set, and windows laid into lanes; the first part of members_impl.hpp.
+// Vectors, exp and reciprocal of the compiled instruction set, and windows laid into lanes; the first part of
+// members_impl.hpp.
 #include "members/table.hpp"
 
 #if defined(__AVX2__) || defined(__AVX512F__)
@@ -84,8 +85,10 @@ DISSENSUS_INLINE Wide reciprocal(Wide x) noexcept {
 #if defined(__AVX512F__)
 #define DISSENSUS_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
 #define DISSENSUS_HIGH(a, b) __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define DISSENSUS_LOW_PAIRS(a, b) __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define DISSENSUS_HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#define DISSENSUS_LOW_PAIRS(a, b) \
+    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define DISSENSUS_HIGH_PAIRS(a, b) \
+    __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
 #define DISSENSUS_EVEN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
 #define DISSENSUS_ODD(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
 #define DISSENSUS_JOIN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
@@ -110,8 +113,8 @@ DISSENSUS_INLINE Deep deep(const float* from) noexcept {
 }
 DISSENSUS_INLINE Deep deep(const double* from) noexcept { return *reinterpret_cast<const LooseDeep*>(from); }
 
-// kWide features' mean and inverse: how a row of them is standardised. In float64, or, for float32 of a sane size, with what
-// the float32 mean leaves over taken off afterwards, which is within 2 ulp of it.
+// kWide features' mean and inverse: how a row of them is standardised. In float64, or, for float32 of a sane size, with
+// what the float32 mean leaves over taken off afterwards, which is within 2 ulp of it.
 template <class T>
 struct Standard {
     Deep mean[2], inverse[2];
@@ -145,7 +148,9 @@ struct QuickStandard {
         rest = load(s.quick + 2 * padded + f);
     }
 
-    DISSENSUS_INLINE Wide operator()(const float* x) const noexcept { return multiply_add(load(x) - mean, inverse, rest); }
+    DISSENSUS_INLINE Wide operator()(const float* x) const noexcept {
+        return multiply_add(load(x) - mean, inverse, rest);
+    }
 };
 
 // kWide features of kWide windows from rows to lanes.
@@ -179,8 +184,8 @@ DISSENSUS_INLINE void transpose(Wide* rows) noexcept {
 #endif
 }
 
-// One block: n_rows windows, as far as they go, of n_columns features from `f` on; zeros for the rest. A function of its own:
-// inside of a loop sixteen rows would be sixteen pointers. `spoiled` leaves zero where a value is not finite.
+// One block: n_rows windows, as far as they go, of n_columns features from `f` on; zeros for the rest. A function of
+// its own: inside of a loop sixteen rows would be sixteen pointers. `spoiled` leaves zero where a value is not finite.
 template <class How, class T>
 __attribute__((noinline)) void lay_block(const T* from, std::int64_t stride, const Scaling& scaling, std::int64_t f,
                                          std::int64_t n_features, std::int64_t n_rows, const T* ahead, float* to,
@@ -225,7 +230,8 @@ std::int64_t lay_by(const T* X, std::int64_t n_windows, std::int64_t n_features,
             for (std::int64_t f = 0; f < n_features; f += kWide) {
                 float* to = panel + f * kLanes + group;
                 const std::int64_t n_rows = left < kWide ? (left > 0 ? left : 0) : kWide;
-                // The last features of a row are read with the first of the next one; those of the very last rows from a copy.
+                // The last features of a row are read with the first of the next one; those of the very last rows from
+                // a copy.
                 if (n_rows == 0 || rows + (n_rows - 1) * n_features + f + kWide <= end) {
                     lay_block<How>(rows + f, n_features, scaling, f, n_features, n_rows, ahead + f, to, spoiled);
                     continue;

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "query/blocks.hpp"
-#include "simd/lanes.hpp"
 #include "query/tile_impl.hpp"
+#include "simd/lanes.hpp"
 
 namespace dissensus {
 namespace {
@@ -13,8 +13,8 @@ namespace {
 constexpr std::int64_t kMostColumns = kBlockFloats / kTile;  // classes; with more, rows are taken one by one
 constexpr std::int64_t kSpare = 16;  // numbers behind a buffer of rows that may be read, and are not used
 
-// Rows of C classes that lie side by side, as C vectors, into a vector per class: halved while C is even, and what is odd
-// gathered from vector after vector.
+// Rows of C classes that lie side by side, as C vectors, into a vector per class: halved while C is even, and what is
+// odd gathered from vector after vector.
 template <int C>
 struct Columns {
     template <int c, int v, int... lanes>
@@ -58,8 +58,8 @@ struct Columns {
     }
 };
 
-// As many rows as there are lanes. `fixed`: the number of classes, or 0; then, with fewer classes than lanes, some numbers
-// behind the last row are read, and vectors behind the last class written.
+// As many rows as there are lanes. `fixed`: the number of classes, or 0; then, with fewer classes than lanes, some
+// numbers behind the last row are read, and vectors behind the last class written.
 template <int fixed, class T>
 DISSENSUS_INLINE void to_columns(const T* from, std::int64_t n_classes, Floats* p) noexcept {
     if constexpr (fixed > 0) {
@@ -155,7 +155,9 @@ struct RowLanes {
     }
 
 private:
-    static DISSENSUS_INLINE Floats x_log_x(Floats x) noexcept { return x * log_normal(where(x > kTiny, x, all(kTiny))); }
+    static DISSENSUS_INLINE Floats x_log_x(Floats x) noexcept {
+        return x * log_normal(where(x > kTiny, x, all(kTiny)));
+    }
 };
 
 // Up to kScanTracks rows of at most kMostColumns classes; a bit for every sixteen that may reach the floor. Behind them

@@ -3,14 +3,14 @@
 
 #include "query/blocks.hpp"
 #include "query/columns_impl.hpp"
-#include "simd/lanes.hpp"
 #include "query/measures_impl.hpp"
+#include "simd/lanes.hpp"
 
 namespace dissensus {
 namespace {
 
-// log S and 1 / S of the sums of rows. Most are 1 but for rounding: three terms of the series are exact enough then, and
-// spare a logarithm and a division. Each lane is treated by its own sum alone.
+// log S and 1 / S of the sums of rows. Most are 1 but for rounding: three terms of the series are exact enough then,
+// and spare a logarithm and a division. Each lane is treated by its own sum alone.
 struct SumLog {
     Floats log, inverse;
 
@@ -26,7 +26,8 @@ struct SumLog {
     }
 };
 
-// The entropy of the members' weighted mean less the weighted mean of their entropies; infinity where float64 must look.
+// The entropy of the members' weighted mean less the weighted mean of their entropies; infinity where float64 must
+// look.
 template <int fixed, class T>
 inline void kl_columns(const BlockIn<T>& in, const double* weight, double weight_sum, float* out) noexcept {
     constexpr std::int64_t room = fixed > 0 ? fixed : kMostColumns, held = 256;
@@ -44,7 +45,8 @@ inline void kl_columns(const BlockIn<T>& in, const double* weight, double weight
         for (std::int64_t m = 0; m < in.n_members; ++m) {
             const T* from = in.first + m * in.member_stride + i * k;
             if (in.ahead > 0) {
-                for (std::int64_t j = 0; j < k * kLanes; j += 64 / sizeof(T)) __builtin_prefetch(from + in.ahead + j, 0, 2);
+                for (std::int64_t j = 0; j < k * kLanes; j += 64 / sizeof(T))
+                    __builtin_prefetch(from + in.ahead + j, 0, 2);
             }
             if (copied) {  // nothing behind the last row is read; the last one stands in for those that are not there
                 for (std::int64_t j = 0; j < kLanes; ++j) {

@@ -85,8 +85,8 @@ constexpr std::int64_t kAhead = 2048;  // bytes
 
 template <class T>
 BlockIn<T> block_of(const Rows<T>& rows, std::int64_t start, std::int64_t stop, bool fetch) noexcept {
-    return {row_of(rows, 0, start), rows.member_stride, rows.n_members, rows.n_classes, stop - start,
-            fetch ? kAhead / std::int64_t(sizeof(T)) : 0};
+    return {row_of(rows, 0, start), rows.member_stride, rows.n_members,
+            rows.n_classes,         stop - start,       fetch ? kAhead / std::int64_t(sizeof(T)) : 0};
 }
 
 std::int64_t step_of(std::int64_t n_classes) noexcept {
@@ -94,8 +94,8 @@ std::int64_t step_of(std::int64_t n_classes) noexcept {
     return fit < kScanTracks ? fit : kScanTracks;
 }
 
-// More than a float32 utility can be off: rounding of sums, products and logarithms, term by term, at the worst sum of a
-// row that float32 is trusted with.
+// More than a float32 utility can be off: rounding of sums, products and logarithms, term by term, at the worst sum of
+// a row that float32 is trusted with.
 double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
     return 1.2e-7 * double(n_members + n_classes + 16) * (5.0 + std::log(double(n_classes)));
 }
@@ -103,7 +103,8 @@ double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
 }  // namespace
 
 template <class T>
-double score_track(Measure measure, const Rows<T>& rows, const double* weight, std::int64_t track, double* mean) noexcept {
+double score_track(Measure measure, const Rows<T>& rows, const double* weight, std::int64_t track,
+                   double* mean) noexcept {
     if (measure == Measure::mean_kl) return score_kl(rows, weight, track, mean);
     const double total = mean_rows(rows, weight, track, mean);
     if (measure == Measure::consensus_entropy) {
@@ -170,7 +171,8 @@ double sampled_bound(Measure measure, const Rows<T>& rows, const double* weight,
     return best.full() ? best.worst() - near : -kInfinity;
 }
 
-// Scores tracks in float64, and remembers the last: a committee that has learnt nothing yet says the same of all of them.
+// Scores tracks in float64, and remembers the last: a committee that has learnt nothing yet says the same of all of
+// them.
 template <class T>
 class Scorer {
 public:
@@ -194,8 +196,9 @@ private:
 }  // namespace
 
 template <class T>
-std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded, std::int64_t start,
-                       std::int64_t stop, std::int64_t k, std::int64_t* index, double* score) noexcept {
+std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weight, Excluded excluded,
+                       std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
+                       double* score) noexcept {
     if (k <= 0) return 0;
     const Blocks& b = blocks();
     const double weight_sum = sum_of(weight, rows.n_members);

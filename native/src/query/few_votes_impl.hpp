@@ -10,8 +10,8 @@ namespace {
 
 #if defined(DISSENSUS_LOOKS_UP_BYTES)
 #if defined(__AVX512BW__)
-// The table in two parts of sixteen bits each. Sums stay in them: the low one of four classes, the high one of all, since
-// eight classes come to log 8 / kVoteUnit at most.
+// The table in two parts of sixteen bits each. Sums stay in them: the low one of four classes, the high one of all,
+// since eight classes come to log 8 / kVoteUnit at most.
 template <int pairs>
 class CountSums {
 public:
@@ -39,7 +39,8 @@ public:
             }
             for (int quarter = 0; quarter < 2; ++quarter) {
                 const auto wide = [quarter](__m512i sum) __attribute__((always_inline)) {
-                    return _mm512_cvtepu16_epi32(quarter == 0 ? _mm512_castsi512_si256(sum) : _mm512_extracti64x4_epi64(sum, 1));
+                    return _mm512_cvtepu16_epi32(quarter == 0 ? _mm512_castsi512_si256(sum)
+                                                              : _mm512_extracti64x4_epi64(sum, 1));
                 };
                 __m512i sum = _mm512_slli_epi32(wide(high), kLow);
                 for (int four = 0; four < fours; ++four) sum = _mm512_add_epi32(sum, wide(low[four]));
@@ -103,7 +104,8 @@ private:
 
 template <int pairs>
 inline std::int64_t few_votes_of(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
-                                 std::int64_t n_classes, std::int64_t n, const std::int32_t* table, float* out) noexcept {
+                                 std::int64_t n_classes, std::int64_t n, const std::int32_t* table,
+                                 float* out) noexcept {
     const CountTables<pairs> counts;
     const CountSums<pairs> sums(table, n_members);
     std::int64_t i = 0;
@@ -116,8 +118,8 @@ inline std::int64_t few_votes_of(const std::uint8_t* first, std::int64_t member_
     return i;
 }
 
-std::int64_t few_votes(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members, std::int64_t n_classes,
-                       std::int64_t n, const std::int32_t* table, float* out) noexcept {
+std::int64_t few_votes(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
+                       std::int64_t n_classes, std::int64_t n, const std::int32_t* table, float* out) noexcept {
     switch ((n_classes + 1) / 2) {
         case 1: return few_votes_of<1>(first, member_stride, n_members, n_classes, n, table, out);
         case 2: return few_votes_of<2>(first, member_stride, n_members, n_classes, n, table, out);

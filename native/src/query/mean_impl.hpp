@@ -1,6 +1,6 @@
-// The weighted mean of the members, in their order. All members of a few lines stream side by side, so that the mean stays
-// in registers; each stream is fetched into the second cache two kilobytes ahead, which reads memory as fast as one stream
-// does. Included by blocks_impl.hpp.
+// The weighted mean of the members, in their order. All members of a few lines stream side by side, so that the mean
+// stays in registers; each stream is fetched into the second cache two kilobytes ahead, which reads memory as fast as
+// one stream does. Included by blocks_impl.hpp.
 #pragma once
 
 #include "query/blocks.hpp"
@@ -12,7 +12,8 @@ namespace {
 constexpr std::int64_t kLine = 16;  // float32 numbers
 constexpr std::int64_t kWide = 4 * kLine;
 constexpr int kWideVectors = kWide / kLanes;
-// Vectors that are summed at a time, as measured: few where much is computed in between, so that reading never waits for it.
+// Vectors that are summed at a time, as measured: few where much is computed in between, so that reading never waits
+// for it.
 #if defined(__AVX512F__)
 constexpr int kHeld = 4, kHeldLong = 1;
 #elif defined(__AVX2__)
@@ -20,7 +21,7 @@ constexpr int kHeld = 2, kHeldLong = 2;
 #else
 constexpr int kHeld = 4, kHeldLong = 4;
 #endif
-constexpr std::int64_t kStreams = 32;      // members side by side
+constexpr std::int64_t kStreams = 32;  // members side by side
 
 // Some of the members of a block and their float32 weights.
 template <class T>
@@ -31,7 +32,9 @@ struct Streams {
     float weight[kStreams];
 
     Streams(const BlockIn<T>& in, const double* weights, double weight_sum, std::int64_t from) noexcept
-        : first(in.first + from * in.member_stride), stride(in.member_stride), count(least(kStreams, in.n_members - from)) {
+        : first(in.first + from * in.member_stride),
+          stride(in.member_stride),
+          count(least(kStreams, in.n_members - from)) {
         for (std::int64_t m = 0; m < count; ++m) weight[m] = static_cast<float>(weights[from + m] / weight_sum);
     }
 };

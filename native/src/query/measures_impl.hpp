@@ -3,8 +3,8 @@
 
 #include "query/blocks.hpp"
 #include "query/columns_impl.hpp"
-#include "simd/lanes.hpp"
 #include "query/tile_impl.hpp"
+#include "simd/lanes.hpp"
 
 namespace dissensus {
 namespace {
@@ -81,8 +81,8 @@ inline std::uint64_t reaching(const float* utility, std::int64_t n, float floor)
     return found;
 }
 
-// Utilities of up to kScanTracks rows side by side, kSpare numbers behind them: where the bit of a tile is not set, nobody
-// reaches the floor.
+// Utilities of up to kScanTracks rows side by side, kSpare numbers behind them: where the bit of a tile is not set,
+// nobody reaches the floor.
 template <int measure>
 inline std::uint64_t scan_rows_by(const float* mean, std::int64_t n, std::int64_t n_classes, const Floor& floor,
                                   float* out) noexcept {
@@ -98,14 +98,16 @@ inline std::uint64_t scan_rows_by(const float* mean, std::int64_t n, std::int64_
     }
     if (n_classes <= kMostColumns) return scan_columns<0, measure>(mean, n, n_classes, floor, out);
     for (std::int64_t i = 0; i < n; ++i) {
-        out[i] = measure == 2 ? row_margin(mean + i * n_classes, n_classes) : row_entropy(mean + i * n_classes, n_classes);
+        out[i] =
+            measure == 2 ? row_margin(mean + i * n_classes, n_classes) : row_entropy(mean + i * n_classes, n_classes);
     }
     return reaching(out, n, floor.utility);
 }
 
-inline std::uint64_t scan_rows(int measure, const float* mean, std::int64_t n, std::int64_t n_classes, const Floor& floor,
-                               float* out) noexcept {
-    return measure == 2 ? scan_rows_by<2>(mean, n, n_classes, floor, out) : scan_rows_by<0>(mean, n, n_classes, floor, out);
+inline std::uint64_t scan_rows(int measure, const float* mean, std::int64_t n, std::int64_t n_classes,
+                               const Floor& floor, float* out) noexcept {
+    return measure == 2 ? scan_rows_by<2>(mean, n, n_classes, floor, out)
+                        : scan_rows_by<0>(mean, n, n_classes, floor, out);
 }
 
 }  // namespace

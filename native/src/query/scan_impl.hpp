@@ -12,7 +12,8 @@ namespace {
 
 // Four classes, members that fit side by side: the mean never leaves the registers.
 template <class T, int measure, bool fetch, int at_once>
-inline std::uint64_t scan_streams(const BlockIn<T>& in, const Streams<T>& members, const Floor& floor, float* out) noexcept {
+inline std::uint64_t scan_streams(const BlockIn<T>& in, const Streams<T>& members, const Floor& floor,
+                                  float* out) noexcept {
     std::uint64_t found = 0;
     std::int64_t i = 0;
     for (; i + kTile <= in.n; i += kTile) {
@@ -29,8 +30,8 @@ inline std::uint64_t scan_streams(const BlockIn<T>& in, const Streams<T>& member
 }
 
 template <class T>
-inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weight, double weight_sum, const Floor& floor,
-                          float* out) noexcept {
+inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weight, double weight_sum,
+                          const Floor& floor, float* out) noexcept {
     if (measure == 1) {
         kl(in, weight, weight_sum, out);
         return reaching(out, in.n, floor.utility);
@@ -46,7 +47,8 @@ inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weigh
                                         : scan_streams<T, 0, true, kHeldLong>(in, members, floor, out);
     }
     float mean[kBlockFloats + kSpare];
-    if (in.n_members <= kStreams && in.n_classes <= 32 && in.ahead > 0) {  // a little at a time: memory is never left waiting
+    if (in.n_members <= kStreams && in.n_classes <= 32 &&
+        in.ahead > 0) {  // a little at a time: memory is never left waiting
         const Streams<T> members(in, weight, weight_sum, 0);
         std::uint64_t found = 0;
         const std::int64_t step = in.n_classes > 3 ? kTile : in.n_classes == 2 ? 2 * kTile : 4 * kTile;  // whole lines
@@ -61,13 +63,13 @@ inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weigh
     return scan_rows(measure, mean, in.n, in.n_classes, floor, out);
 }
 
-std::uint64_t scan_f32(int measure, const BlockIn<float>& in, const double* weight, double weight_sum, const Floor& floor,
-                       float* out) noexcept {
+std::uint64_t scan_f32(int measure, const BlockIn<float>& in, const double* weight, double weight_sum,
+                       const Floor& floor, float* out) noexcept {
     return scan(measure, in, weight, weight_sum, floor, out);
 }
 
-std::uint64_t scan_f64(int measure, const BlockIn<double>& in, const double* weight, double weight_sum, const Floor& floor,
-                       float* out) noexcept {
+std::uint64_t scan_f64(int measure, const BlockIn<double>& in, const double* weight, double weight_sum,
+                       const Floor& floor, float* out) noexcept {
     return scan(measure, in, weight, weight_sum, floor, out);
 }
 

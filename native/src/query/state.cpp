@@ -10,8 +10,9 @@ namespace {
 
 constexpr double kInfinity = __builtin_inf();
 
-// More than a float32 utility of the totals can be off: rounding of the total, of the sums over classes and the logarithms,
-// at the worst sum of a row that float32 is trusted with; and what rounding every member's share to 2^-30 can add.
+// More than a float32 utility of the totals can be off: rounding of the total, of the sums over classes and the
+// logarithms, at the worst sum of a row that float32 is trusted with; and what rounding every member's share to 2^-30
+// can add.
 double slack(std::int64_t n_members, std::int64_t n_classes) noexcept {
     const double k = double(n_classes), share = double(n_members) / (2.0 * kShareUnit);
     return 1.2e-7 * (k + 16.0) * (5.0 + std::log(k)) + 4.0 * k * share * (1.0 - std::log(share));
@@ -59,8 +60,9 @@ Ceiling ceiling_of(const Blocks& b, const Totals& totals, std::int64_t n_classes
 }
 
 // As in entropy.cpp: a score that k tracks of a sample reach.
-double sampled_bound(Measure measure, const Totals& totals, std::int64_t n_classes, Excluded excluded, std::int64_t start,
-                     std::int64_t stop, std::int64_t k, double near, std::int64_t* index, double* score) noexcept {
+double sampled_bound(Measure measure, const Totals& totals, std::int64_t n_classes, Excluded excluded,
+                     std::int64_t start, std::int64_t stop, std::int64_t k, double near, std::int64_t* index,
+                     double* score) noexcept {
     const std::int64_t n = stop - start, few = step_of(n_classes) < 16 ? step_of(n_classes) : 16;
     const std::int64_t samples = n / 256 < 4 * k ? 4 * k : n / 256;
     if (samples > n / 16) return -kInfinity;
@@ -98,7 +100,8 @@ void replace_share(const Totals& totals, T* held, const T* rows, bool first, dou
         const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
         const std::int64_t high = end < stop ? end : stop, at = low * n_classes, size = (high - low) * n_classes;
         const bool before_odd = b.holds_odd(totals.odd + low, high - low);
-        for (std::int64_t i = low; i < high && before_odd && !first; ++i) {  // rare: what was held may have to be taken off
+        for (std::int64_t i = low; i < high && before_odd && !first;
+             ++i) {  // rare: what was held may have to be taken off
             if (is_odd(held + i * n_classes, n_classes)) --totals.odd[i];
         }
         bool odd = false, known = false;
@@ -106,8 +109,8 @@ void replace_share(const Totals& totals, T* held, const T* rows, bool first, dou
         if constexpr (std::is_same_v<T, float>) {
             known = !first && n_classes == 4 && (high - low) % 16 == 0;
             if (known) {
-                odd = b.replace_tiles(totals.total + at, held + at, rows + at, static_cast<float>(factor), high - low, kUnit,
-                                      &spread, &lead);
+                odd = b.replace_tiles(totals.total + at, held + at, rows + at, static_cast<float>(factor), high - low,
+                                      kUnit, &spread, &lead);
             }
         }
         if (!known) odd = replace(b, totals.total + at, held + at, rows + at, first, static_cast<float>(factor), size);
@@ -115,9 +118,10 @@ void replace_share(const Totals& totals, T* held, const T* rows, bool first, dou
             if (is_odd(rows + i * n_classes, n_classes)) ++totals.odd[i];
         }
         if (!first) {
-            const bool whole = high - low == kCeilingTracks || (high == totals.n_tracks && low == block * kCeilingTracks);
+            const bool whole =
+                high - low == kCeilingTracks || (high == totals.n_tracks && low == block * kCeilingTracks);
             const Ceiling now = known && !odd && !before_odd ? Ceiling(spread, lead, n_classes)
-                                                              : ceiling_of(b, totals, n_classes, low, high);
+                                                             : ceiling_of(b, totals, n_classes, low, high);
             float* const ceiling = totals.ceiling + 2 * block;
             for (int which = 0; which < 2; ++which) {  // what the block's other tracks come to stays as it was
                 ceiling[which] = whole || now.most[which] > ceiling[which] ? now.most[which] : ceiling[which];
@@ -136,7 +140,8 @@ void state_utility(Measure measure, const Totals& totals, const Rows<T>& rows, c
     double exact[kMaxClasses];
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
-        b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, none, out + low);
+        b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, none,
+                     out + low);
         if (!b.holds_odd(totals.odd + low, high - low) && !b.any_above_f32(out + low, high - low, 1e30f)) continue;
         for (std::int64_t i = low; i < high; ++i) {
             if (totals.odd[i] == 0 && !(out[i] > 1e30f)) continue;
@@ -146,8 +151,9 @@ void state_utility(Measure measure, const Totals& totals, const Rows<T>& rows, c
 }
 
 template <class T>
-std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight, Excluded excluded,
-                       std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index, double* score) noexcept {
+std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight,
+                       Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
+                       double* score) noexcept {
     if (k <= 0) return 0;
     const Blocks& b = blocks();
     const double near = slack(rows.n_members, rows.n_classes);
@@ -165,8 +171,8 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
         high = high < low + step ? high : low + step;
         const bool odd = b.holds_odd(totals.odd + low, high - low);
         const Floor floor = odd ? none : floor_of(int(measure), bound, near, rows.n_classes);
-        std::uint64_t found =
-            b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, floor, out);
+        std::uint64_t found = b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low,
+                                           rows.n_classes, kUnit, floor, out);
         for (; found != 0; found &= found - 1) {
             const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
             for (std::int64_t i = from; i < to; ++i) {

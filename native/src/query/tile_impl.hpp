@@ -1,5 +1,5 @@
-// Tracks of four classes, one in every lane of four vectors: the shape of this house's problem, kept in registers from the
-// members to the utility. Included by blocks_impl.hpp.
+// Tracks of four classes, one in every lane of four vectors: the shape of this house's problem, kept in registers from
+// the members to the utility. Included by blocks_impl.hpp.
 #pragma once
 
 #include "query/blocks.hpp"
@@ -13,7 +13,7 @@ constexpr float kLowSum = 1.0f / 16.0f;
 constexpr float kHighSum = 16.0f;
 constexpr float kInfinity = __builtin_inff();
 
-constexpr std::int64_t kTile = 16;  // tracks
+constexpr std::int64_t kTile = 16;            // tracks
 constexpr int kVectors = 4 * kTile / kLanes;  // of a tile's rows
 constexpr Floor kNoFloor = {-kInfinity, kInfinity};
 
@@ -64,8 +64,9 @@ DISSENSUS_INLINE Floats tile_margin(const Tile& mean) noexcept {
     return where(mean.fit, 1.0f - lead, all(kInfinity));
 }
 
-// What the entropy falls short of log C by is at least spread / (6 C S^3), S the row's sum. With y = C p / S and d = y - 1,
-// y log y >= d + d^2 / 2 - d^3 / 6 (the fourth derivative, 2 / y^3, is positive) and y log y >= d; the d add up to nothing.
+// What the entropy falls short of log C by is at least spread / (6 C S^3), S the row's sum. With y = C p / S and d = y
+// - 1, y log y >= d + d^2 / 2 - d^3 / 6 (the fourth derivative, 2 / y^3, is positive) and y log y >= d; the d add up to
+// nothing.
 DISSENSUS_INLINE Floats tile_spread(const Tile& mean) noexcept {
     const Floats three = 3.0f * mean.sum;
     Floats spread{};

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "query/blocks.hpp"
-#include "simd/lanes.hpp"
 #include "query/measures_impl.hpp"
+#include "simd/lanes.hpp"
 
 namespace dissensus {
 namespace {
@@ -15,8 +15,8 @@ inline std::int32_t share(float p, float factor) noexcept {
 }
 
 template <class T>
-inline bool replace(std::int32_t* __restrict total, T* __restrict held, const T* __restrict rows, bool first, float factor,
-                    std::int64_t n) noexcept {
+inline bool replace(std::int32_t* __restrict total, T* __restrict held, const T* __restrict rows, bool first,
+                    float factor, std::int64_t n) noexcept {
     int odd = 0;
     if (first) {
         for (std::int64_t j = 0; j < n; ++j) {
@@ -36,11 +36,13 @@ inline bool replace(std::int32_t* __restrict total, T* __restrict held, const T*
     return odd != 0;
 }
 
-bool replace_f32(std::int32_t* total, float* held, const float* rows, bool first, float factor, std::int64_t n) noexcept {
+bool replace_f32(std::int32_t* total, float* held, const float* rows, bool first, float factor,
+                 std::int64_t n) noexcept {
     return replace(total, held, rows, first, factor, n);
 }
 
-bool replace_f64(std::int32_t* total, double* held, const double* rows, bool first, float factor, std::int64_t n) noexcept {
+bool replace_f64(std::int32_t* total, double* held, const double* rows, bool first, float factor,
+                 std::int64_t n) noexcept {
     return replace(total, held, rows, first, factor, n);
 }
 
@@ -92,7 +94,9 @@ struct Least {
         spread = lesser(spread, where(fit, track_spread * (part * part * part), off));
         lead = lesser(lead, where(fit, track_lead * part, off));
     }
-    DISSENSUS_INLINE void take(const Tile& mean) noexcept { take(mean.fit, mean.sum, tile_spread(mean), tile_lead(mean)); }
+    DISSENSUS_INLINE void take(const Tile& mean) noexcept {
+        take(mean.fit, mean.sum, tile_spread(mean), tile_lead(mean));
+    }
     template <int fixed>
     DISSENSUS_INLINE void take(const RowLanes<fixed>& mean) noexcept {
         take(mean.fit, mean.sum, mean.spread(), mean.lead());
@@ -108,7 +112,8 @@ struct Least {
 
 // Of at most kMostColumns classes.
 template <int fixed>
-inline void take_columns(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, Least& least_of) noexcept {
+inline void take_columns(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit,
+                         Least& least_of) noexcept {
     constexpr std::int64_t room = fixed > 0 ? fixed : kMostColumns;
     const std::int64_t k = fixed > 0 ? fixed : n_classes;
     float mean[room * kLanes + kSpare];

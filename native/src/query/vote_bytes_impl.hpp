@@ -1,4 +1,5 @@
-// Votes counted in vectors of bytes, where the instruction set looks up sixteen entries at once. Included by votes_impl.hpp.
+// Votes counted in vectors of bytes, where the instruction set looks up sixteen entries at once. Included by
+// votes_impl.hpp.
 #pragma once
 
 #include "query/blocks.hpp"
@@ -24,8 +25,12 @@ typedef std::uint8_t Bytes __attribute__((vector_size(kBytes)));
 typedef std::uint16_t BytePairs __attribute__((vector_size(kBytes)));
 typedef std::uint8_t LooseBytes __attribute__((vector_size(kBytes), aligned(1), may_alias));
 
-DISSENSUS_INLINE Bytes load_bytes(const std::uint8_t* from) noexcept { return *reinterpret_cast<const LooseBytes*>(from); }
-DISSENSUS_INLINE void store_bytes(std::uint8_t* to, Bytes value) noexcept { *reinterpret_cast<LooseBytes*>(to) = value; }
+DISSENSUS_INLINE Bytes load_bytes(const std::uint8_t* from) noexcept {
+    return *reinterpret_cast<const LooseBytes*>(from);
+}
+DISSENSUS_INLINE void store_bytes(std::uint8_t* to, Bytes value) noexcept {
+    *reinterpret_cast<LooseBytes*>(to) = value;
+}
 
 // The sixteen bytes at `from` again and again.
 DISSENSUS_INLINE Bytes repeated(const std::uint8_t* from) noexcept {
@@ -91,11 +96,13 @@ struct CountTables {
     }
 };
 
-// Votes for each of 2 * pairs classes in kBytes tracks, of at most 255 members; returns the largest vote. A vote that is
-// above 15 (`together`: above 3, and two members are looked up in one) is counted wrongly, and so may be its neighbours.
+// Votes for each of 2 * pairs classes in kBytes tracks, of at most 255 members; returns the largest vote. A vote that
+// is above 15 (`together`: above 3, and two members are looked up in one) is counted wrongly, and so may be its
+// neighbours.
 template <int pairs, bool together>
-DISSENSUS_INLINE Bytes count_bytes(const CountTables<pairs>& tables, const std::uint8_t* vote, std::int64_t member_stride,
-                                   std::int64_t n_members, Bytes total[2 * pairs]) noexcept {
+DISSENSUS_INLINE Bytes count_bytes(const CountTables<pairs>& tables, const std::uint8_t* vote,
+                                   std::int64_t member_stride, std::int64_t n_members,
+                                   Bytes total[2 * pairs]) noexcept {
     constexpr std::int64_t most = together ? 14 : 15;  // as many as four bits hold
     Bytes largest{};
     for (int c = 0; c < 2 * pairs; ++c) total[c] = Bytes{};

@@ -33,7 +33,8 @@ inline void count_four(const std::uint8_t* first, std::int64_t member_stride, st
         const std::int64_t wide = least(64, n - i);
         bool done = false;
 #if defined(DISSENSUS_LOOKS_UP_BYTES)
-        if (wide == 64 && from_class == 0) done = count_tile<(fixed + 1) / 2>(first + i, member_stride, n_members, tile);
+        if (wide == 64 && from_class == 0)
+            done = count_tile<(fixed + 1) / 2>(first + i, member_stride, n_members, tile);
 #endif
         if (done) {
             // all counted
@@ -45,7 +46,8 @@ inline void count_four(const std::uint8_t* first, std::int64_t member_stride, st
                 const std::uint8_t* vote = first + m * member_stride + i;
                 for (int c = 0; c < fixed; ++c) {
                     const std::uint8_t label = static_cast<std::uint8_t>(from_class + c);
-                    for (int l = 0; l < 64; ++l) tile[c][l] = static_cast<std::uint8_t>(tile[c][l] + (vote[l] == label));
+                    for (int l = 0; l < 64; ++l)
+                        tile[c][l] = static_cast<std::uint8_t>(tile[c][l] + (vote[l] == label));
                 }
             }
         } else {
@@ -106,7 +108,9 @@ void vote_sums(const std::uint16_t* counts, std::int64_t n_members, std::int64_t
     if (n_members < 32) {  // the table fits two registers
         const auto loaded = [&](std::int64_t from) {
             const std::int64_t left = n_members + 1 - from;
-            const __mmask16 mask = left >= 16 ? __mmask16(0xFFFF) : left > 0 ? __mmask16((1u << left) - 1) : __mmask16(0);
+            const __mmask16 mask = left >= 16 ? __mmask16(0xFFFF)
+                                   : left > 0 ? __mmask16((1u << left) - 1)
+                                              : __mmask16(0);
             return _mm512_maskz_loadu_epi32(mask, table + from);
         };
         const __m512i table_low = loaded(0), table_high = loaded(16);

@@ -73,8 +73,8 @@ std::int64_t entropies(const Blocks& b, const Votes& votes, std::int64_t start, 
     return bad;
 }
 
-// Scores tracks one by one in float64, counts from small to large, as the reference does it. Tracks with the same counts
-// come in crowds, so the last ones are remembered.
+// Scores tracks one by one in float64, counts from small to large, as the reference does it. Tracks with the same
+// counts come in crowds, so the last ones are remembered.
 class Scorer {
 public:
     double score(const Votes& votes, std::int64_t track) noexcept {
@@ -83,8 +83,8 @@ public:
         return score_counts(counts, votes.n_members, votes.n_classes);
     }
 
-    // The most there is: votes spread as evenly as can be. Any other counts come to less by at least 1 / n_members^2, far
-    // more than rounding.
+    // The most there is: votes spread as evenly as can be. Any other counts come to less by at least 1 / n_members^2,
+    // far more than rounding.
     double most(std::int64_t n_members, std::int64_t n_classes) noexcept {
         std::uint16_t counts[kMaxVoteClasses];
         for (std::int64_t c = 0; c < n_classes; ++c) {

@@ -1,5 +1,6 @@
-// Ratings on a scale of few whole numbers, counted without a branch: the number of a rating on the scale becomes a shift, and
-// the shifted one is added to a 64-bit lane that holds eight counters of a byte; a missing rating adds nothing. Whether every rating was on the scale is kept beside, and looked at once a pass.
+// Ratings on a scale of few whole numbers, counted without a branch: the number of a rating on the scale becomes a
+// shift, and the shifted one is added to a 64-bit lane that holds eight counters of a byte; a missing rating adds
+// nothing. Whether every rating was on the scale is kept beside, and looked at once a pass.
 #if defined(__x86_64__) || defined(_M_X64)
 
 #include <immintrin.h>
@@ -14,9 +15,9 @@ namespace dissensus {
 
 namespace {
 
-constexpr int kAtOnce = 16;      // rows: the counters of a unit are loaded and stored once for so many ratings
-constexpr int kFull = 255;       // what a byte counts to
-constexpr int kAhead = 1024;     // bytes that are fetched ahead into the second cache: the prefetcher stops at every page
+constexpr int kAtOnce = 16;   // rows: the counters of a unit are loaded and stored once for so many ratings
+constexpr int kFull = 255;    // what a byte counts to
+constexpr int kAhead = 1024;  // bytes that are fetched ahead into the second cache: the prefetcher stops at every page
 
 struct Check {
     __m512i misfit = _mm512_setzero_si512();  // bits that differ between a rating and the whole number it was taken for
@@ -125,7 +126,8 @@ bool by_rater(const RatingBlock<T>& block, std::int32_t* table, std::uint64_t* s
 inline void fold(__m512i lanes, std::int32_t* counts) noexcept {
     const __m512i even = _mm512_set1_epi64(0x00ff00ff00ff00ff);
     auto low = static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_and_si512(lanes, even)));
-    auto high = static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_and_si512(_mm512_srli_epi64(lanes, 8), even)));
+    auto high =
+        static_cast<std::uint64_t>(_mm512_reduce_add_epi64(_mm512_and_si512(_mm512_srli_epi64(lanes, 8), even)));
     for (int k = 0; k < 8; k += 2, low >>= 16, high >>= 16) {
         counts[k] += static_cast<std::int32_t>(low & 0xffff);
         counts[k + 1] += static_cast<std::int32_t>(high & 0xffff);

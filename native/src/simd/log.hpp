@@ -1,8 +1,8 @@
 // Natural logarithm of float32 within one unit in the last place, in plain code that every compiler turns into vectors.
 //
-// The mantissa is brought into [sqrt(1/2), sqrt(2)); the polynomial is that of Cephes' logf; the exponent's share is added
-// in two parts, the small one first. Everything has internal linkage: files compiled for different instruction sets include
-// this, and none may lend its code to another.
+// The mantissa is brought into [sqrt(1/2), sqrt(2)); the polynomial is that of Cephes' logf; the exponent's share is
+// added in two parts, the small one first. Everything has internal linkage: files compiled for different instruction
+// sets include this, and none may lend its code to another.
 #pragma once
 
 #include <cstdint>
