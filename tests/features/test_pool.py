@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_the_committed_part(tmp_path: Path, monkeypatch: pyte
     writer.append(1, windows(1, 2))
     writer.commit()
     real = os.fsync
-    for fail_at in range(5):
+    for fail_at in range(6):  # four files, the manifest, the folder
         calls = iter(range(100))
 
         def refuse(fd: int, calls=calls, fail_at=fail_at) -> None:

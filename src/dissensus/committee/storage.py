@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._files import write_bytes
 from dissensus.committee import states
 from dissensus.committee.committee import Committee
 from dissensus.committee.rehearsal import Rehearsal
 from dissensus.committee.scaler import Scaler
-from dissensus.errors import DissensusError, ModelFormatError, ParameterError, StoreError, UntrustedModelError
+from dissensus.errors import DissensusError, ModelFormatError, ParameterError, UntrustedModelError
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MAX_BYTES", "load", "save"]
 
@@ -80,7 +80,7 @@ def save(committee: Committee, path: str | Path) -> None:
             f"the names of classes and features take {len(text)} bytes; a committee may hold {MAX_HEADER_BYTES // 2}"
         )
     raw = to_bytes(tensors, metadata={"committee": text, "sha256": _digest(text, tensors)})
-    _write(_canonical(raw), Path(path))
+    write_bytes(path, _canonical(raw), parents=False)
 
 
 def _canonical(raw: bytes) -> bytes:
@@ -112,25 +112,6 @@ def _digest(text: str, tensors: dict[str, NDArray[Any]]) -> str:
         digest.update(f"{name}:{tensors[name].dtype.str}:{tensors[name].shape};".encode())
         digest.update(tensors[name].tobytes())
     return digest.hexdigest()
-
-
-def _write(raw: bytes, path: Path) -> None:
-    """Write beside, flush to disk, rename, flush the folder."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f"{path} could not be written: {error}") from error
 
 
 def load(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Committee:

@@ -5,6 +5,7 @@ The only module that imports soundfile. WAV, W64, RF64, AIFF, AU, CAF, FLAC, Ogg
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -16,13 +17,13 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._files import write_bytes
 from dissensus.errors import (
     AudioTooLongError,
     DecodeError,
     EmptyAudioError,
     NonFiniteAudioError,
     ParameterError,
-    StoreError,
     TruncatedAudioError,
     UnsupportedFormatError,
 )
@@ -404,16 +405,9 @@ def write_audio(path: str | os.PathLike[str], signal: ArrayLike, sr: int, *, sub
         raise ParameterError("signal holds NaN or infinity")
     import soundfile
 
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    encoded = io.BytesIO()  # libsndfile does not pass on what a disk answers
     try:
-        with open(beside, "w+b") as file:
-            soundfile.write(file, samples, int(sr), format=container, subtype=subtype or default)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
+        soundfile.write(encoded, samples, int(sr), format=container, subtype=subtype or default)
     except (ValueError, TypeError, soundfile.LibsndfileError) as error:
         raise ParameterError(f"{target}: cannot be written so ({error})") from None
-    except OSError as error:
-        raise StoreError(f"{target}: cannot be written ({error})") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_bytes(target, encoded.getvalue(), parents=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import tempfile
 import time
@@ -19,6 +20,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._files import write_text
 from dissensus._validate import check_count
 from dissensus.errors import DissensusError, NonFiniteAudioError, ParameterError, StoreError
 from dissensus.features.audio import decoder_versions, stream_audio
@@ -385,17 +387,14 @@ def _append(writer: PoolWriter, excerpt: Excerpt, windows: NDArray[np.float32] |
 
 def _write_errors(folder: Path, errors: Sequence[tuple[int | str, str, str, str]]) -> None:
     target = folder / "errors.csv"
-    beside = folder / ".errors.csv.tmp"
-    try:
-        if not errors:
+    if not errors:
+        try:
             target.unlink(missing_ok=True)
-            return
-        with open(beside, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            table = csv.writer(file)
-            table.writerow(("track_id", "path", "kind", "message"))
-            table.writerows(errors)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except OSError as error:
-        raise StoreError(f"{target}: cannot be written ({error.strerror})") from None
+        except OSError as error:
+            raise StoreError(f"{target}: of an earlier run, cannot be removed ({error.strerror})") from None
+        return
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("track_id", "path", "kind", "message"))
+    table.writerows(errors)
+    write_text(target, text.getvalue(), errors="backslashreplace")

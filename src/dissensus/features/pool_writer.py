@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._files import sync, write_text
 from dissensus.errors import ParameterError, PoolFormatError, StoreError
 from dissensus.features.pool_store import VERSION, StoredPool, fingerprint_of, manifest_crc
 
@@ -225,24 +226,14 @@ class PoolWriter:
                     view = memoryview(part).cast("B")
                     self._files[name].write(view)
                     size, crc = size + len(view), zlib.crc32(view, crc)
-                self._files[name].flush()
-                os.fsync(self._files[name].fileno())
+                sync(self._files[name])
             except OSError as error:
                 raise StoreError(f"{self.folder / name}: cannot be written ({error.strerror})") from None
             segment[name] = [size, crc]
         return segment
 
     def _replace_manifest(self, body: dict[str, Any]) -> None:
-        beside = self.folder / "manifest.json.tmp"
-        try:
-            with open(beside, "wb") as file:
-                file.write(json.dumps({**body, "crc32": manifest_crc(body)}).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.folder / "manifest.json")
-            _sync_folder(self.folder)
-        except OSError as error:
-            raise StoreError(f"{self.folder}: cannot be committed ({error.strerror})") from None
+        write_text(self.folder / "manifest.json", json.dumps({**body, "crc32": manifest_crc(body)}))
 
     def _release(self) -> None:
         for file in self._files.values():
@@ -290,13 +281,3 @@ def _lock(folder: Path) -> int:
         os.close(fd)
         raise StoreError(f"{folder}: another process is writing this pool; wait for it or stop it") from None
     return fd
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

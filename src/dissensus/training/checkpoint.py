@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from dissensus._files import write_bytes
 from dissensus.errors import ModelFormatError
 from dissensus.training.short_chunk import ShortChunkCNN
 
@@ -38,13 +38,7 @@ class Checkpoint:
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, beside, metadata=metadata)
-    with open(beside, "rb") as handle:
-        os.fsync(handle.fileno())
-    os.replace(beside, path)
+    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, metadata=metadata))
 
 
 def _open(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

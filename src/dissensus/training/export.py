@@ -8,7 +8,6 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
+from dissensus._files import write_bytes
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import ModelFormatError, ParameterError
 from dissensus.training.short_chunk import (
@@ -197,15 +197,3 @@ def with_metadata(proto: Any, about: dict[str, Any]) -> bytes:
     entry.key, entry.value = "dissensus", json.dumps(about, sort_keys=True)
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
-
-
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file beside and rename it."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(target.name + ".part")
-    with open(beside, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(beside, target)

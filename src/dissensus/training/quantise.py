@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._files import write_bytes
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import ModelFormatError, ParameterError
-from dissensus.training.export import with_metadata, write_bytes
+from dissensus.training.export import with_metadata
 
 __all__ = ["QuantisationCost", "quantise"]
 

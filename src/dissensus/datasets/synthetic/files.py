@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from dissensus._files import replace_folder, write_text
 from dissensus._threads import run_blocks
 from dissensus.datasets.synthetic.make import SyntheticDataset
-from dissensus.errors import ParameterError, StoreError
+from dissensus.errors import ParameterError
 
 __all__ = ["write_folder"]
 
@@ -74,18 +73,15 @@ def write_folder(
         raise ParameterError(f"{data.name} has no sound to write: make it with music")
     target = Path(folder).absolute()
     _check_target(target, force=force)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        (beside / "audio").mkdir(parents=True)
+
+    def fill(beside: Path) -> None:
+        (beside / "audio").mkdir()
         _write_clips(data, beside / "audio", n_threads, progress)
-        _write_text(beside / "manifest.csv", _csv(*_manifest(data)))
-        _write_text(beside / "annotations.csv", _csv(*_annotations(data)))
-        _write_text(beside / "README.md", _readme(data))
-        _swap(beside, target)
-    except OSError as error:
-        raise StoreError(f"{target}: cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write_text(beside / "manifest.csv", _csv(*_manifest(data)))
+        write_text(beside / "annotations.csv", _csv(*_annotations(data)))
+        write_text(beside / "README.md", _readme(data))
+
+    replace_folder(target, fill)
     return Path(folder)
 
 
@@ -101,21 +97,6 @@ def _check_target(target: Path, *, force: bool) -> None:
         raise ParameterError(f"{target}: was not written by dissensus synth, so it is not replaced; empty it yourself")
 
 
-def _swap(beside: Path, target: Path) -> None:
-    """Put the new folder in the place of an old one, which stays until the new one is there."""
-    if not target.exists():
-        os.replace(beside, target)
-        return
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    os.replace(target, old)
-    try:
-        os.replace(beside, target)
-    except OSError:
-        os.replace(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _write_clips(data: SyntheticDataset, folder: Path, n_threads: int, progress: Callable[[], None] | None) -> None:
     from dissensus.features.audio import write_audio
 
@@ -128,13 +109,6 @@ def _write_clips(data: SyntheticDataset, folder: Path, n_threads: int, progress:
                 progress()
 
     run_blocks(work, len(ids), n_threads=n_threads, block_size=1)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _csv(header: list[str], rows: Iterable[tuple[Any, ...]]) -> str:

@@ -106,7 +106,7 @@ def learning_curves(columns: Columns, protocol: Protocol, out: Path, *, score: s
     figure.tight_layout()
     paths = [out.with_suffix(".png"), out.with_suffix(".svg")]
     with plt.rc_context({"svg.hashsalt": "dissensus"}):
-        replace_file(paths[0], lambda beside: figure.savefig(beside, dpi=150))
-        replace_file(paths[1], lambda beside: figure.savefig(beside, metadata={"Date": None}))
+        replace_file(paths[0], lambda beside: figure.savefig(beside, format="png", dpi=150))
+        replace_file(paths[1], lambda beside: figure.savefig(beside, format="svg", metadata={"Date": None}))
     plt.close(figure)
     return paths
