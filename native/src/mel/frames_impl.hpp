@@ -218,6 +218,15 @@ DISSENSUS_INLINE void magnitudes(typename L::V* power, std::int64_t n_fft) noexc
     for (std::int64_t k = 0; k <= n_fft / 2; ++k) power[k] = L::root(power[k]);
 }
 
+// Whether each frame begins where the second half of the one before it does, so that `windowed_halves` may share it.
+// Lanes past the end of a list repeat its last frame: the first and the last lane alone do not tell.
+template <int W, int N>
+bool halves_are_shared(const float* const* from, std::int64_t hop) noexcept {
+    bool shared = 2 * hop == N;
+    for (int lane = 1; lane < W; ++lane) shared &= from[lane] - from[lane - 1] == hop;
+    return shared;
+}
+
 // One group of frames, one a lane, in single precision; returns the lanes that need the second pass.
 template <class L, int N>
 typename L::I group(const MelJob& job, std::int64_t frame, int n_lanes, float heard, const Memory& memory) noexcept {
@@ -228,8 +237,8 @@ typename L::I group(const MelJob& job, std::int64_t frame, int n_lanes, float he
         frames[lane] = frame + std::min(lane, n_lanes - 1);
         from[lane] = job.signal + job.first + frames[lane] * job.hop;
     }
-    const bool overlapping = 2 * job.hop == N && n_lanes == L::width;
-    const V total = powers<L, N>(from, overlapping, memory.window32, memory, memory.power);
+    const V total =
+        powers<L, N>(from, halves_are_shared<L::width, N>(from, job.hop), memory.window32, memory, memory.power);
     V* power = reinterpret_cast<V*>(memory.power);
     V* mel = reinterpret_cast<V*>(memory.mel);
     if (job.level.magnitude) magnitudes<L>(power, N);
@@ -249,8 +258,7 @@ void again(const MelJob& job, const std::int64_t* frames, int n_frames, const Me
         for (int lane = 0; lane < D::width; ++lane) {
             from[lane] = job.signal + job.first + frames[std::min(half + lane, n_frames - 1)] * job.hop;
         }
-        const bool overlapping = 2 * job.hop == N && from[D::width - 1] == from[0] + (D::width - 1) * job.hop;
-        powers<D, N>(from, overlapping, memory.window64, memory, memory.power + half);
+        powers<D, N>(from, halves_are_shared<D::width, N>(from, job.hop), memory.window64, memory, memory.power + half);
     }
     V* power = reinterpret_cast<V*>(memory.power);
     V* mel = reinterpret_cast<V*>(memory.mel);

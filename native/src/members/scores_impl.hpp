@@ -1,6 +1,8 @@
 // Scores of panels; included by members_impl.hpp, for every instruction set.
 #pragma once
 
+#include "members/windows_impl.hpp"
+
 namespace dissensus {
 namespace {
 

@@ -1,5 +1,7 @@
 // Vectors, exp and reciprocal of the compiled instruction set, and windows laid into lanes; the first part of
 // members_impl.hpp.
+#pragma once
+
 #include "members/table.hpp"
 
 #if defined(__AVX2__) || defined(__AVX512F__)
