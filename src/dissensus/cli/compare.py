@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dissensus.cli.evaluate import DataName
+from dissensus.cli.evaluate import STRATEGIES_HELP, DataName
 
 if TYPE_CHECKING:
     from dissensus.datasets import Dataset
@@ -59,7 +59,7 @@ def _compare(
     sound_results: Annotated[Path | None, typer.Option(help="Folder of `evaluate`, instead of running sound.")] = None,
     paper_results: Annotated[Path | None, typer.Option(help="The same of the published protocol.")] = None,
     members: Annotated[str | None, typer.Option(help="Kinds of members, of gnb,sgd,xgb.")] = None,
-    strategies: Annotated[str | None, typer.Option(help="Of mc,hc,mix,rand,rand-balanced.")] = None,
+    strategies: Annotated[str | None, typer.Option(help=STRATEGIES_HELP)] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of questions.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Tracks asked in a round.")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Splits of each listener, sound (the published have one).")] = 20,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dissensus.strategies.strategy import registered_strategies
+
 if TYPE_CHECKING:
     from dissensus.datasets import Dataset
     from dissensus.evaluation.protocol import Protocol
@@ -53,6 +55,9 @@ Examples:
 """
 
 
+STRATEGIES_HELP = "; ".join(f"{known.name}: {known.description}" for known in registered_strategies()) + "."
+
+
 class DataName(StrEnum):
     """Where the listeners come from."""
 
@@ -95,7 +100,7 @@ def _evaluate(
     members: Annotated[
         str | None, typer.Option(help="Kinds: gnb,sgd,xgb,cnn; crowd,residual,crowd-new,residual-new.")
     ] = None,
-    strategies: Annotated[str | None, typer.Option(help="Of mc,hc,mix,rand,rand-balanced.")] = None,
+    strategies: Annotated[str | None, typer.Option(help=STRATEGIES_HELP)] = None,
     update: Annotated[str | None, typer.Option(help="Of replay,incremental.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of questions.")] = None,
     queries: Annotated[int | None, typer.Option(min=1, help="Tracks asked in a round.")] = None,

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from dissensus._defaults import REPLAY_WEIGHT
 from dissensus.committee.member import KINDS
 from dissensus.errors import ParameterError
+from dissensus.strategies.strategy import published_strategies, registered_strategies
 
 __all__ = ["LISTENER_KINDS", "PROTOCOLS", "Protocol"]
 
@@ -18,7 +20,8 @@ __all__ = ["LISTENER_KINDS", "PROTOCOLS", "Protocol"]
 #: the same two where nobody's votes on the held-out tracks may be used.
 LISTENER_KINDS: Final = ("crowd", "residual", "crowd-new", "residual-new")
 
-STRATEGIES: Final = ("mc", "hc", "mix", "rand", "rand-balanced")
+#: The strategies of the published experiments, in the order of tables.
+PUBLISHED: Final = tuple(known.name for known in registered_strategies() if known.name in published_strategies())
 UPDATES: Final = ("replay", "incremental")
 
 
@@ -36,14 +39,15 @@ class Protocol:
         (:data:`LISTENER_KINDS`), which are scored in the same rounds and splits but do not vote. Without a classifier the
         listener model asks: machine consensus is then that of draws from its posterior, and its one update is ``replay``.
     strategies : tuple of str
-        ``mc`` machine, ``hc`` human, ``mix`` hybrid consensus, ``rand`` random, ``rand-balanced`` the random control with
-        the class balance of the others.
+        Names of registered ones (:func:`dissensus.strategies.registered_strategies`). Default: the published four, ``mc``
+        machine, ``hc`` human, ``mix`` hybrid consensus, ``rand`` random. ``rand-balanced`` is the random control with the
+        class balance of the others.
     updates : tuple of str
         ``replay`` and ``incremental``.
     rounds, queries : int
         Rounds, and tracks asked in each.
     balanced : bool
-        Queries balanced over the predicted classes (never for ``rand``).
+        Queries balanced over the predicted classes, where a strategy does not say so itself (``rand`` never is).
     repeats : int
         Splits of each listener.
     null_repeats : int
@@ -75,7 +79,7 @@ class Protocol:
 
     name: str = "sound"
     kinds: tuple[str, ...] = ("gnb", "sgd", "xgb")
-    strategies: tuple[str, ...] = ("mc", "hc", "mix", "rand")
+    strategies: tuple[str, ...] = PUBLISHED
     updates: tuple[str, ...] = ("replay", "incremental")
     rounds: int = 15
     queries: int = 4
@@ -86,7 +90,7 @@ class Protocol:
     min_tracks: int = 80
     seed: int = 0
     n_folds: int = 5
-    n0: float = 100.0
+    n0: float = REPLAY_WEIGHT
     shared_split: bool = True
     crowd: Literal["others", "everyone", "evaluated"] = "others"
     scaling: Literal["pretrained", "all", "sides"] = "pretrained"
@@ -96,7 +100,7 @@ class Protocol:
     def __post_init__(self) -> None:
         for name, values, allowed in (
             ("kinds", self.kinds, (*KINDS, *LISTENER_KINDS)),
-            ("strategies", self.strategies, STRATEGIES),
+            ("strategies", self.strategies, [known.name for known in registered_strategies()]),
             ("updates", self.updates, UPDATES),
         ):
             if not values or len(set(values)) != len(values):

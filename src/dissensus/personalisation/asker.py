@@ -11,8 +11,9 @@ from dissensus.errors import ParameterError
 from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.listener.policy import RANDOM_REASON, random_part
 from dissensus.personalisation.query import Crowd, LabelBook, Query
-from dissensus.strategies.consensus import STRATEGIES, leave_listener_out, machine_consensus, select
+from dissensus.strategies.consensus import leave_listener_out, machine_consensus, select
 from dissensus.strategies.diverse import select_diverse
+from dissensus.strategies.strategy import strategy_named
 
 if TYPE_CHECKING:
     from dissensus.features.pool import Pool
@@ -35,16 +36,13 @@ class Asker:
         listener: Any,
         tie_key: NDArray[Any],
     ) -> None:
-        short = STRATEGIES.get("mix" if strategy == "mix-stack" else strategy)
-        if short is None:
-            raise ParameterError(f"strategy={strategy!r}; choose one of {', '.join([*STRATEGIES, 'mix-stack'])}")
-        if crowd is None and short in ("hc", "mix"):
+        rule = strategy_named(strategy)
+        if crowd is None and "human" in rule.needs:
             raise ParameterError(f"strategy {strategy!r} looks at what others said: give crowd=annotations")
         self.pool = pool
         self.book = book
-        self.strategy = short
-        self.stack = strategy == "mix-stack"
-        self.balanced = balanced
+        self.rule = rule
+        self.balanced = balanced or rule.balance is True
         if not 0 <= random_share <= 1:
             raise ParameterError(f"random_share={random_share!r}: must be a share between 0 and 1")
         self.random_share = random_share
@@ -76,18 +74,19 @@ class Asker:
 
     def choose(self, learner: Learner, closed: NDArray[np.bool_], k: int) -> Query:
         """Up to ``k`` tracks that are not ``closed``, best first."""
-        if self.strategy in ("mc", "mix") and not learner.informed:
+        if self.rule.needs & {"machine", "members"} and not learner.informed:
             return self._explore(closed, k)
         k = min(k, int((~closed).sum()))
         n_random = random_part(int(closed.sum()), k, self.random_share)
+        proba = learner.pool_proba() if self.rule.needs != {"human"} else None
         chosen = select(
-            self.strategy,
+            self.rule.name,
             k - n_random,
-            machine=None if self.strategy == "hc" else machine_consensus(learner.pool_proba()),
+            machine=None if proba is None else machine_consensus(proba),
+            members=proba if "members" in self.rule.needs else None,
             human=self.human,
             n_raters=self.n_raters,
             balanced=self.balanced,
-            mix="stack" if self.stack else "mean",
             exclude=closed,
             random_state=self.tie_key,
         ).named(self.book.names)
@@ -100,13 +99,13 @@ class Asker:
             np.concatenate([chosen.utility, np.zeros(n_random, dtype=np.float32)]),
             (*chosen.reason, *(RANDOM_REASON for _ in drawn)),
             np.concatenate([chosen.tie_size, np.ones(n_random, dtype=np.int64)]),
-            self.strategy,
+            self.rule.reported,
         )
 
     def nothing(self, why: str) -> Query:
         """No track."""
         none = np.empty(0, dtype=np.int64)
-        return Query(self.pool.track_ids[none], none.astype(np.float32), (), none, self.strategy, why)
+        return Query(self.pool.track_ids[none], none.astype(np.float32), (), none, self.rule.reported, why)
 
     def _explore(self, closed: NDArray[np.bool_], k: int) -> Query:
         """While nothing is known: far from what was heard before."""

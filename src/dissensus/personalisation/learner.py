@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._defaults import REPLAY_WEIGHT
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -60,7 +61,13 @@ class CommitteeLearner:
     """
 
     def __init__(
-        self, committee: Committee, pool: Pool, *, update: str = "replay", n0: float = 100.0, random_state: int = 0
+        self,
+        committee: Committee,
+        pool: Pool,
+        *,
+        update: str = "replay",
+        n0: float = REPLAY_WEIGHT,
+        random_state: int = 0,
     ) -> None:
         if update not in ("replay", "incremental"):
             raise ParameterError(f"update={update!r}; choose 'replay' or 'incremental'")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._defaults import REPLAY_WEIGHT
 from dissensus._validate import check_count
 from dissensus.errors import (
     AlreadyAnsweredError,
@@ -49,7 +50,8 @@ class Session:
     pool : Pool
         The tracks that may be asked about.
     strategy : str
-        ``"mc"``, ``"hc"``, ``"mix"`` (mean of the distributions), ``"mix-stack"`` or ``"rand"``, or their long names.
+        ``"mc"``, ``"hc"``, ``"mix"`` (mean of the distributions), ``"mix-stack"`` or ``"rand"``, their long names, or any
+        other that is registered (:func:`dissensus.strategies.register_strategy`).
     update : {"replay", "incremental"}
         ``"replay"`` refits from the pre-trained state on all answers: their order does not matter and taking one back is
         exact. ``"incremental"`` is the published rule, each batch on top of the last; it forgets.
@@ -124,7 +126,7 @@ class Session:
         budget: int | None = None,
         stopping: StopWhenStable | None = None,
         answers: Mapping[Any, Any] | None = None,
-        n0: float = 100.0,
+        n0: float = REPLAY_WEIGHT,
         model: Learner | ListenerModel | Literal["listener"] | None = None,
         random_share: float | None = None,
         random_state: int | np.random.SeedSequence = 0,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._defaults import REPLAY_WEIGHT
 from dissensus.committee._rows import encode
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
@@ -39,7 +40,7 @@ def personalise(
     groups: ArrayLike | None = None,
     *,
     update: str = "replay",
-    n0: float = 100.0,
+    n0: float = REPLAY_WEIGHT,
     n_new: int | None = None,
     random_state: int = 0,
 ) -> Committee:

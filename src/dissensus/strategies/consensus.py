@@ -6,30 +6,21 @@ here takes a label of the listener who is asked.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus._validate import as_float, check_count
+from dissensus._validate import as_float, as_proba, check_count
 from dissensus.errors import ParameterError
-from dissensus.strategies.balanced import Ranking, pick, strict_argmax
-from dissensus.strategies.disagreement import consensus_entropy
+from dissensus.strategies.balanced import pick
+from dissensus.strategies.rules import STRATEGIES
 from dissensus.strategies.selection import Selection
+from dissensus.strategies.strategy import Opinions, Strategy, register_all, strategy_named
 
-__all__ = ["STRATEGIES", "Selection", "human_consensus", "leave_listener_out", "machine_consensus", "select"]
+__all__ = ["Selection", "human_consensus", "leave_listener_out", "machine_consensus", "select"]
 
-#: Every accepted name of a strategy -> its short form.
-STRATEGIES: Final = {
-    "mc": "mc",
-    "hc": "hc",
-    "mix": "mix",
-    "rand": "rand",
-    "machine": "mc",
-    "human": "hc",
-    "hybrid": "mix",
-    "random": "rand",
-}
+register_all(STRATEGIES)
 
 
 def machine_consensus(proba: ArrayLike, member_weight: ArrayLike | None = None) -> NDArray[np.float32]:
@@ -221,6 +212,7 @@ def select(
     *,
     machine: ArrayLike | None = None,
     human: ArrayLike | None = None,
+    members: ArrayLike | None = None,
     n_raters: ArrayLike | None = None,
     balanced: bool = False,
     mix: Literal["mean", "stack"] = "mean",
@@ -233,12 +225,15 @@ def select(
     ----------
     strategy : str
         ``"mc"`` (machine): where the committee's mean is least sure. ``"hc"`` (human): where other people disagree.
-        ``"mix"`` (hybrid): both. ``"rand"`` (random): uniform, without replacement.
+        ``"mix"`` (hybrid): both. ``"rand"`` (random): uniform, without replacement. Or any other that is registered
+        (:func:`~dissensus.strategies.registered_strategies`).
     k : int
         Tracks wanted; fewer come back, and ``short`` says so, when the pool holds fewer.
     machine, human : (n_tracks, n_classes) array_like of float, optional
         From :func:`machine_consensus` and :func:`human_consensus`, or from models of your own. ``mc`` needs the first,
         ``hc`` the second, ``mix`` both; balanced random takes its classes from the first, else the second.
+    members : (n_members, n_tracks, n_classes) array_like of float, optional
+        For strategies that look at every member; ``machine`` is then its mean unless given.
     n_raters : (n_tracks,) array_like of int, optional
         Under ``hc`` tracks with 0 come after all others: the crowd at large is not a disagreement about them.
     balanced : bool
@@ -262,7 +257,7 @@ def select(
     ------
     ParameterError
         Unknown strategy, a distribution that is missing or has the wrong shape, negative entries or rows that do not sum
-        to 1. A row of NaN is no error: such a track is asked last.
+        to 1, or a ranking that does not fit the tracks. A row of NaN is no error: such a track is asked last.
 
     Examples
     --------
@@ -275,31 +270,24 @@ def select(
     >>> chosen.reason[1]
     'machine consensus 0.61 nats: committee loud 0.70 / calm 0.30; balanced slot loud'
     """
-    short = STRATEGIES.get(strategy) if isinstance(strategy, str) else None
-    if short is None:
-        raise ParameterError(f"strategy={strategy!r}; choose one of {', '.join(map(repr, STRATEGIES))}")
     if mix not in ("mean", "stack"):
         raise ParameterError(f"mix={mix!r}; choose 'mean' or 'stack'")
+    rule = strategy_named(strategy)
+    if mix == "stack" and rule.name == "mix":
+        rule = strategy_named("mix-stack")
     k = check_count(k, "k", minimum=0)
-    given = {"machine": _distribution(machine, "machine"), "human": _distribution(human, "human")}
-    needed = {"mc": ["machine"], "hc": ["human"], "mix": ["machine", "human"], "rand": []}[short]
-    missing = [name for name in needed if given[name] is None]
-    if missing or (short == "rand" and machine is None and human is None):
-        raise ParameterError(
-            f"strategy {strategy!r} needs {' and '.join(missing) or 'machine or human'} (n_tracks, n_classes)"
-        )
-    m, h = given["machine"], given["human"]
-    if m is not None and h is not None and m.shape != h.shape:
-        raise ParameterError(f"machine is {m.shape}, human is {h.shape}: the same tracks and classes, please")
-    first = m if m is not None else h
+    opinions = _opinions(rule, strategy, members, machine, human, n_raters)
+    first = opinions.machine if opinions.machine is not None else opinions.human
     assert first is not None
     n_tracks, n_classes = first.shape
-    raters = None if n_raters is None else np.asarray(n_raters)
-    if raters is not None and (raters.shape != (n_tracks,) or raters.dtype.kind not in "iu"):
-        raise ParameterError(f"n_raters must be {n_tracks} whole numbers; got {raters.dtype} of shape {raters.shape}")
-    late = np.zeros(n_tracks, dtype=bool) if raters is None or short != "hc" else raters == 0
+    late = np.zeros(n_tracks, dtype=bool)
+    if rule.unrated_last and opinions.n_raters is not None:
+        late = opinions.n_raters == 0
+    rankings = rule.rank(opinions)
+    if not rankings or any(len(part) != n_tracks for r in rankings for part in (r.utility, r.leader)):
+        raise ParameterError(f"strategy {rule.name!r} must rank each of the {n_tracks} tracks; its rank() did not")
     index, utility, slot, ties = pick(
-        _rankings(short, m, h, raters, mix),
+        rankings,
         k,
         n_classes,
         eligible=~_mask(exclude, n_tracks),
@@ -312,48 +300,44 @@ def select(
         utility,
         slot,
         ties,
-        short,
+        rule,
         balanced,
         len(index) < k,
-        None if m is None else m[index],
-        None if h is None else h[index],
-        None if raters is None else raters[index].astype(np.int64),
+        None if opinions.machine is None else opinions.machine[index],
+        None if opinions.human is None else opinions.human[index],
+        None if opinions.n_raters is None else opinions.n_raters[index].astype(np.int64),
         tuple(f"class {c}" for c in range(n_classes)),
     )
 
 
-def _rankings(
-    strategy: str,
-    machine: NDArray[np.float32] | None,
-    human: NDArray[np.float32] | None,
-    n_raters: NDArray[Any] | None,
-    mix: str,
-) -> list[Ranking]:
-    if strategy == "rand":
-        by = machine if machine is not None else human
-        assert by is not None
-        return [Ranking(np.zeros(len(by), dtype=np.float32), strict_argmax(by))]
-    if strategy == "mc" or strategy == "hc":
-        alone = machine if strategy == "mc" else human
-        assert alone is not None
-        return [Ranking(_entropy(alone), strict_argmax(alone))]
-    assert machine is not None
-    assert human is not None
-    if mix == "mean":
-        both = ((machine + human) / 2).astype(np.float32)
-        return [Ranking(_entropy(both), strict_argmax(both))]
-    crowd, leader = _entropy(human), strict_argmax(human)
-    if n_raters is not None:  # the crowd at large is no row about this track
-        crowd, leader = np.where(n_raters > 0, crowd, np.float32(np.nan)), np.where(n_raters > 0, leader, -1)
-    return [Ranking(_entropy(machine), strict_argmax(machine)), Ranking(crowd, leader)]
-
-
-def _entropy(proba: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Entropy of each row; sorted first, so that rows that differ in the order of the classes tie to the last bit."""
-    if len(proba) == 0:
-        return np.empty(0, dtype=np.float32)
-    result: NDArray[np.float32] = consensus_entropy(np.ascontiguousarray(np.sort(proba, axis=1))[None])
-    return result
+def _opinions(
+    rule: Strategy,
+    name: str,
+    members: ArrayLike | None,
+    machine: ArrayLike | None,
+    human: ArrayLike | None,
+    n_raters: ArrayLike | None,
+) -> Opinions:
+    """What is given, checked: all that the strategy needs, about the same tracks and classes."""
+    slab = None if members is None else as_proba(members)
+    if slab is not None and machine is None:
+        machine = machine_consensus(slab)
+    m, h = _distribution(machine, "machine"), _distribution(human, "human")
+    given = {"members": slab, "machine": m, "human": h}
+    missing = [source for source in ("members", "machine", "human") if source in rule.needs and given[source] is None]
+    if missing or (m is None and h is None):
+        raise ParameterError(
+            f"strategy {name!r} needs {' and '.join(missing) or 'machine or human'} (n_tracks, n_classes)"
+        )
+    shapes = {source: array.shape[-2:] for source, array in given.items() if array is not None}
+    if len(set(shapes.values())) > 1:
+        said = ", ".join(f"{source} is {shape}" for source, shape in shapes.items())
+        raise ParameterError(f"{said}: give all for the same tracks and classes")
+    n_tracks = next(iter(shapes.values()))[0]
+    raters = None if n_raters is None else np.asarray(n_raters)
+    if raters is not None and (raters.shape != (n_tracks,) or raters.dtype.kind not in "iu"):
+        raise ParameterError(f"n_raters must be {n_tracks} whole numbers; got {raters.dtype} of shape {raters.shape}")
+    return Opinions(slab, m, h, raters)
 
 
 def _indices(value: ArrayLike, size: int, name: str) -> NDArray[np.int64]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Selection"]
+from dissensus.strategies.strategy import Strategy
 
-_LONG: Final = {"mc": "machine", "hc": "human", "mix": "hybrid", "rand": "random"}
+__all__ = ["Selection"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class Selection:
         The class whose share the track filled; −1 = none (plain selection, or refill).
     tie_size : (n_chosen,) ndarray of int64
         How many eligible tracks had exactly this utility; above 1 the seeded key decided.
-    strategy : str
-        Short form.
+    rule : Strategy
+        What chose.
     balanced, short : bool
         Whether shares were asked for; whether fewer tracks were left than wanted.
     machine, human : (n_chosen, n_classes) ndarray of float32, optional
@@ -44,13 +44,18 @@ class Selection:
     utility: NDArray[np.float32]
     slot: NDArray[np.int64]
     tie_size: NDArray[np.int64]
-    strategy: str
+    rule: Strategy
     balanced: bool
     short: bool
     machine: NDArray[np.float32] | None
     human: NDArray[np.float32] | None
     n_raters: NDArray[np.int64] | None
     class_names: tuple[str, ...]
+
+    @property
+    def strategy(self) -> str:
+        """Short form of the strategy."""
+        return self.rule.reported
 
     def __len__(self) -> int:
         return len(self.index)
@@ -82,19 +87,20 @@ class Selection:
         return f"{who} {self._opinion(self.human[row])}"
 
     def _why(self, row: int) -> str:
-        said = []
-        if self.strategy != "hc" and self.machine is not None:
+        said, rule = [], self.rule
+        if self.machine is not None and rule.needs != {"human"}:
             said.append(f"committee {self._opinion(self.machine[row])}")
-        if self.strategy in ("hc", "mix") or (self.strategy == "rand" and self.human is not None and not said):
+        if self.human is not None and ("human" in rule.needs or not said):
             said.append(self._crowd(row))
-        if self.strategy == "rand":
-            text = "drawn at random" + (f" ({'; '.join(said)})" if self.balanced else "")
-        else:
-            text = f"{_LONG[self.strategy]} consensus {self.utility[row]:.2f} nats: {'; '.join(said)}"
+        text = rule.why.format(utility=float(self.utility[row]))
+        if rule.ranked:
+            text += f": {'; '.join(said)}"
+        elif self.balanced:
+            text += f" ({'; '.join(said)})"
         if self.slot[row] >= 0:
             text += f"; balanced slot {self.class_names[self.slot[row]]}"
         elif self.balanced:
             text += "; refill, no class's slot"
-        if self.tie_size[row] > 1 and self.strategy != "rand":
+        if self.tie_size[row] > 1 and rule.ranked:
             text += f"; one of {self.tie_size[row]} tied, drawn by the seed"
         return text

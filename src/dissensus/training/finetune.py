@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dissensus._defaults import REPLAY_WEIGHT
 from dissensus.errors import ParameterError
 from dissensus.training.clips import ClipSet
 from dissensus.training.fit import Epoch, Schedule, TrainedMember, train_member
@@ -39,7 +40,7 @@ def fine_tune(
     answers: ClipSet,
     *,
     rehearsal: ClipSet | None = None,
-    n0: float = 100.0,
+    n0: float = REPLAY_WEIGHT,
     schedule: Schedule = PERSONAL_SCHEDULE,
     device: str = "auto",
     random_state: int = 0,

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from latent import QUICK
 
 from dissensus.errors import DataFormatError
 from dissensus.evaluation.curves import COLUMNS, concatenate, curves_of, read_columns, write_columns
 from dissensus.evaluation.outcome.summary import format_summary, summarise
 from dissensus.evaluation.protocol import Protocol
-from dissensus.evaluation.report.learning_curves import STYLES, learning_curves
+from dissensus.evaluation.report.learning_curves import learning_curves
+from dissensus.strategies import registered_strategies
 
 
 def made_up(gain: dict[str, float], *, listeners: int = 12, rounds: int = 5, seed: int = 0) -> dict[str, np.ndarray]:
@@ -117,6 +117,7 @@ def test_figure_is_written_in_both_formats_and_repeats_to_the_byte(tmp_path: Pat
 
 
 def test_strategies_differ_in_line_marker_and_grey() -> None:
-    for part in range(3):
-        assert len({str(style[part]) for style in STYLES.values()}) == len(STYLES)
-    assert set(QUICK.strategies) <= set(STYLES)
+    known = registered_strategies()
+    for part in ("line", "marker", "colour"):
+        assert len({str(getattr(strategy.style, part)) for strategy in known}) == len(known)
+    assert len({strategy.label for strategy in known}) == len(known)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dissensus.errors import MissingDependencyError, ParameterError
 from dissensus.evaluation.curves import curves_of
 from dissensus.evaluation.outcome.paired_tests import as_columns
+from dissensus.strategies.strategy import CONTROL
 
 __all__ = ["AnovaRow", "MixedModel", "anova", "last_round", "mixed_model"]
 
@@ -142,7 +143,7 @@ class MixedModel:
         return "\n".join([*lines, spread, *self.notes])
 
 
-def mixed_model(table: Any, *, update: str, member: str, base: str = "rand", score: str = "f1_weighted") -> MixedModel:
+def mixed_model(table: Any, *, update: str, member: str, base: str = CONTROL, score: str = "f1_weighted") -> MixedModel:
     """Fit the learning curves of all strategies at once, listeners and their splits as random intercepts.
 
     Rounds after the start count (the start is the same for all strategies of a split).

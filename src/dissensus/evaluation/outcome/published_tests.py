@@ -7,7 +7,7 @@ Gómez-Cañón et al., "Let's agree to disagree", ISMIR 2021, and TROMPA-MER, JI
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from dissensus.errors import ParameterError
 from dissensus.evaluation.curves import curves_of
 from dissensus.evaluation.outcome.mixed import import_statsmodels, last_round
 from dissensus.evaluation.outcome.paired_tests import as_columns
+from dissensus.strategies.strategy import published_strategies
 
-__all__ = ["PUBLISHED_ORDER", "PublishedTest", "TukeyRow", "published_tests", "tukey"]
-
-#: Order of the published tests: each strategy against those after it, in this direction only.
-PUBLISHED_ORDER: Final = ("hc", "mix", "mc", "rand")
+__all__ = ["PublishedTest", "TukeyRow", "published_tests", "tukey"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def published_tests(
 
     curves = curves_of(as_columns(table), score)
     last = {}
-    for strategy in PUBLISHED_ORDER:
+    for strategy in published_strategies():
         at = curves.pick(update=update, member=member, strategy=strategy)
         if len(at) > 1:
             last[strategy] = np.array([curves.score[i][-1] for i in at])

@@ -13,8 +13,9 @@ from dissensus.agreement.groups import GroupAgreement
 from dissensus.evaluation.curves import Curves
 from dissensus.evaluation.outcome.personalised import EffectivePersonalisation, share_interval
 from dissensus.evaluation.outcome.results import Results
-from dissensus.evaluation.report.learning_curves import STYLES, _mean_curve, _pyplot
+from dissensus.evaluation.report.learning_curves import _mean_curve, _pyplot, line_of
 from dissensus.evaluation.report.markup import svg
+from dissensus.strategies.strategy import CONTROL, registered_strategies, strategy_named
 
 __all__ = [
     "agreement_bars",
@@ -27,6 +28,10 @@ __all__ = [
 ]
 
 _UPDATE_STYLE: Final = {"replay": ("-", "0.0", "0.80"), "incremental": ("--", "0.35", "0.90")}
+
+
+def _strategies() -> list[str]:
+    return [known.name for known in registered_strategies()]
 
 
 def _in(order: Sequence[str], there: NDArray[Any]) -> list[str]:
@@ -69,7 +74,7 @@ def curve_panels(results: Results) -> str:
                     n, permuted, _, _ = _mean_curve(null, update, member, strategy)
                     shifted = permuted - permuted[0] + mean[0]  # fewer splits: another start
                     axis.plot(n, shifted, linestyle=":", color=grey, linewidth=0.9, label=f"{update}, permuted")
-            axis.set_title(f"{member}, {STYLES[strategy][3] if strategy in STYLES else strategy}", fontsize=8, pad=3)
+            axis.set_title(f"{member}, {strategy_named(strategy).label}", fontsize=8, pad=3)
             axis.tick_params(labelsize=7)
     axes[0][0].legend(fontsize=6, frameon=False, handlelength=1.8, loc="best")
     drawn.supxlabel("answers", fontsize=8)
@@ -83,16 +88,19 @@ def strategy_curves(results: Results, member: str) -> str:
     plt = _pyplot()
     curves = results.curves
     updates, strategies = (
-        _in(o, v) for o, v in ((results.protocol.updates, curves.update), (tuple(STYLES), curves.strategy))
+        _in(o, v)
+        for o, v in (
+            (results.protocol.updates, curves.update),
+            (_strategies(), curves.strategy),
+        )
     )
     size = (3.6 * len(updates) + 0.6, 2.9)
     drawn, axes = plt.subplots(1, len(updates), figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, update in zip(axes[0], updates, strict=True):
         for strategy in [s for s in strategies if len(curves.pick(update=update, member=member, strategy=s))]:
-            line, marker, grey, name = STYLES[strategy]
             n, mean, low, high = _mean_curve(curves, update, member, strategy)
-            axis.plot(n, mean, linestyle=line, marker=marker, color=grey, markersize=3.5, linewidth=1.2, label=name)
-            if strategy == "rand":
+            axis.plot(n, mean, **line_of(strategy))
+            if strategy == CONTROL:
                 axis.fill_between(n, low, high, color="0.9", linewidth=0, zorder=0)
             axis.axhline(mean[0], color="0.6", linewidth=0.5, zorder=0)
         axis.set_title(f"{member}, {update}", fontsize=9)
@@ -161,7 +169,7 @@ def listener_panels(curves: Curves, update: str, member: str) -> str:
     plt = _pyplot()
     at = curves.pick(update=update, member=member)
     people = np.unique(curves.who[at]).tolist()
-    strategies = [s for s in STYLES if s in set(curves.strategy[at].tolist())]
+    strategies = _in(_strategies(), curves.strategy[at])
     n_columns = min(8, len(people))
     n_rows = math.ceil(len(people) / n_columns)
     means = {
@@ -190,7 +198,7 @@ def listener_panels(curves: Curves, update: str, member: str) -> str:
             if (k, strategy) not in means:
                 continue
             n, mean = means[k, strategy]
-            line, _, grey, name = STYLES[strategy]
+            line, grey, name = (line_of(strategy)[part] for part in ("linestyle", "color", "label"))
             height = y + (mean - low) / max(high - low, 1e-9)
             axis.plot(
                 x + n / max(last, 1), height, linestyle=line, color=grey, linewidth=0.9, label=name if k == 0 else None
@@ -274,7 +282,7 @@ def plane_panels(place: NDArray[np.float64], asked: Mapping[str, NDArray[np.floa
         axis.scatter(*place[often].T, s=34 * share[often], facecolor="0.1", alpha=0.45, linewidths=0)
         axis.axhline(0, color="0.6", linewidth=0.5)
         axis.axvline(0, color="0.6", linewidth=0.5)
-        axis.set_title(STYLES[strategy][3] if strategy in STYLES else strategy, fontsize=9)
+        axis.set_title(strategy_named(strategy).label, fontsize=9)
         axis.set_xlabel("valence", fontsize=8)
         axis.locator_params(nbins=4)
         axis.tick_params(labelsize=6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -12,17 +12,9 @@ from dissensus.errors import MissingDependencyError
 from dissensus.evaluation.curves import COMMITTEE, Columns, Curves, curves_of
 from dissensus.evaluation.intervals import bootstrap_interval
 from dissensus.evaluation.protocol import Protocol
+from dissensus.strategies.strategy import strategy_named
 
 __all__ = ["learning_curves"]
-
-#: Line, marker and grey of each strategy: told apart without colour.
-STYLES: Final = {
-    "mc": ("-", "o", "0.0", "machine"),
-    "hc": ("--", "s", "0.3", "human"),
-    "mix": ("-.", "^", "0.45", "hybrid"),
-    "rand": (":", "x", "0.55", "random"),
-    "rand-balanced": ((0, (3, 1, 1, 1, 1, 1)), "+", "0.2", "random, balanced"),
-}
 
 
 def _pyplot() -> Any:
@@ -34,6 +26,14 @@ def _pyplot() -> Any:
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def line_of(strategy: str) -> dict[str, Any]:
+    """How a strategy is drawn: arguments of matplotlib's ``plot``."""
+    known = strategy_named(strategy)
+    line, marker, colour = known.style.line, known.style.marker, known.style.colour
+    width = {"markersize": 3.5, "linewidth": 1.2}
+    return {"linestyle": line, "marker": marker, "color": colour, **width, "label": known.label}
 
 
 def _mean_curve(curves: Curves, update: str, member: str, strategy: str) -> Any:
@@ -87,9 +87,8 @@ def learning_curves(columns: Columns, protocol: Protocol, out: Path, *, score: s
         for j, member in enumerate(members):
             axis = axes[i][j]
             for k, strategy in enumerate(strategies):
-                line, marker, grey, name = STYLES[strategy]
                 n, mean, low, high = _mean_curve(curves, update, member, strategy)
-                axis.plot(n, mean, linestyle=line, marker=marker, color=grey, markersize=3.5, linewidth=1.2, label=name)
+                axis.plot(n, mean, **line_of(strategy))
                 if k == 0:
                     axis.fill_between(n, low, high, color="0.88", linewidth=0, zorder=0)
                     axis.axhline(mean[0], color="0.7", linewidth=0.6, zorder=0)

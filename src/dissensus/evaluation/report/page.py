@@ -18,7 +18,6 @@ from dissensus.evaluation.report.markup import answers, items, page, table
 from dissensus.evaluation.report.personalised_table import personalised_rows
 from dissensus.evaluation.report.sentences import (
     MEMBER,
-    STRATEGY,
     UPDATE,
     asked,
     control_sentence,
@@ -26,6 +25,7 @@ from dissensus.evaluation.report.sentences import (
     in_short,
     limits,
 )
+from dissensus.strategies.strategy import registered_strategies
 
 __all__ = ["write_results_report"]
 
@@ -52,10 +52,11 @@ def _words(named: dict[str, str], there: Sequence[str]) -> str:
 
 def _asked(results: Results) -> str:
     protocol = results.protocol
+    asked_by = {known.name: known.description for known in registered_strategies()}
     kinds = [*protocol.kinds, *(["committee"] if "committee" in results.curves.member else [])]
     return f"""<p>{escape(asked(results))}</p>
 <p>Scored, each by itself:</p><ul>{_words(MEMBER, kinds)}</ul>
-<p>Tracks chosen by:</p><ul>{_words(STRATEGY, protocol.strategies)}</ul>
+<p>Tracks chosen by:</p><ul>{_words(asked_by, protocol.strategies)}</ul>
 <p>Learnt by:</p><ul>{_words(UPDATE, protocol.updates)}</ul>
 <p class="note">Scores are weighted F1 over tracks: 0 to 1, 1 where every track is given the quadrant that the listener heard. A
 listener's splits are averaged first: the listeners are the sample, and 95 % intervals are bootstrapped over them.</p>"""

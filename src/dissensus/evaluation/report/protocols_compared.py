@@ -20,6 +20,8 @@ from dissensus.evaluation.outcome.results import Results
 from dissensus.evaluation.outcome.summary import align, interval_text
 from dissensus.evaluation.protocol import PROTOCOLS, Protocol
 from dissensus.evaluation.report.personalised_table import count_text, most_misleading, personalised_rows, share_text
+from dissensus.strategies.rules.human import HUMAN
+from dissensus.strategies.strategy import CONTROL
 
 __all__ = ["Comparison", "SideRow", "able_listeners", "compare_protocols", "sound_beside", "write_comparison"]
 
@@ -274,8 +276,7 @@ def compare_protocols(paper: Results, sound: Results) -> Comparison:
     rows = [row for side in sides for row in _rows(side)]
     order = list(dict.fromkeys(row.member for row in rows))
     rows.sort(key=lambda row: order.index(row.member))
-    against = "rand"
-    contrasts = [row for side in sides for row in _contrasts(side, against)]
+    contrasts = [row for side in sides for row in _contrasts(side, CONTROL)]
     contrasts.sort(key=lambda row: (order.index(row["member"]), row["strategy"]))
     return Comparison(sides[0], sides[1], rows, contrasts)
 
@@ -305,7 +306,7 @@ def _collapses(rows: Sequence[SideRow]) -> list[str]:
 def _human(contrasts: Sequence[dict[str, Any]]) -> list[str]:
     said = []
     for label, when in (("paper", "As published"), ("sound", "With the listener's own vote left out of the crowd")):
-        mine = [row for row in contrasts if row["label"] == label and row["strategy"] == "hc"]
+        mine = [row for row in contrasts if row["label"] == label and row["strategy"] == HUMAN.name]
         if not mine:
             continue
         above = [f"{r['member']} ({r['update']})" for r in mine if r["difference"]["low"] > 0 and r["p_holm"] < 0.05]

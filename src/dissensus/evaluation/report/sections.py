@@ -30,6 +30,7 @@ from dissensus.evaluation.report.personalised_table import (
 )
 from dissensus.evaluation.report.protocols_compared import HEAD, N_SCORES, compare_protocols
 from dissensus.evaluation.report.sentences import settled, whom_sentence
+from dissensus.strategies.strategy import CONTROL
 
 __all__ = [
     "beside",
@@ -188,7 +189,7 @@ def compared(results: Results, tests: dict[str, Sequence[PairedTests]]) -> str:
         "p permutation",
     ]
     every = [test for found in tests.values() for test in found]
-    against = [test for test in every if "rand" in (test.a, test.b)] or every
+    against = [test for test in every if CONTROL in (test.a, test.b)] or every
     note = (
         "Difference in the height of the learning curve (weighted F1, mean over the answers), paired by listener; p two-sided, "
         "by Holm for all pairs of an update."

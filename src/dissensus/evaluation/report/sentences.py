@@ -11,6 +11,8 @@ from dissensus.evaluation.outcome.personalised import ALL, EffectivePersonalisat
 from dissensus.evaluation.outcome.results import Results
 from dissensus.evaluation.outcome.summary import interval_text
 from dissensus.evaluation.report.personalised_table import group_counts, headline_member, most_misleading
+from dissensus.strategies.rules.human import HUMAN
+from dissensus.strategies.strategy import CONTROL
 
 __all__ = [
     "asked",
@@ -24,13 +26,6 @@ __all__ = [
     "whom_sentence",
 ]
 
-STRATEGY: Final = {
-    "mc": "machine consensus: the tracks the committee is least sure about",
-    "hc": "human consensus: the tracks other people disagree on",
-    "mix": "hybrid: both",
-    "rand": "random tracks",
-    "rand-balanced": "random tracks, as many of each predicted class",
-}
 UPDATE: Final = {
     "replay": "refitted from the pre-trained state on all answers so far and a memory of what it learnt before",
     "incremental": "trained further on the newest answers alone",
@@ -175,10 +170,10 @@ def human_sentence(by_update: dict[str, Sequence[PairedTests]], *, is_paper: boo
     n = 0
     for update, tests in by_update.items():
         for test in tests:
-            if {test.a, test.b} != {"hc", "rand"}:
+            if {test.a, test.b} != {HUMAN.name, CONTROL}:
                 continue
             n += 1
-            d = test.difference.mean * (1 if test.a == "hc" else -1)
+            d = test.difference.mean * (1 if test.a == HUMAN.name else -1)
             if test.holm_wilcoxon < 0.05:
                 (above if d > 0 else below).append(f"{test.member} ({update}, {d:+.3f})")
     if not n:

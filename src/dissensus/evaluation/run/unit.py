@@ -21,6 +21,7 @@ from dissensus.personalisation.listener import ListenerModel, PersonalModel
 from dissensus.personalisation.update import Heard, hear, personalise, replay
 from dissensus.strategies.balanced import tie_keys
 from dissensus.strategies.consensus import human_consensus, select
+from dissensus.strategies.strategy import strategy_named
 
 __all__ = ["Task", "UnitResult", "Workplace", "run_unit"]
 
@@ -186,14 +187,15 @@ def _select(
     """Positions of the tracks to ask next."""
     exclude = np.array(asked, dtype=np.int64)
     k = min(protocol.queries, table.n_pool - len(asked))
-    name = "rand" if strategy == "rand-balanced" else strategy
+    rule = strategy_named(strategy)
     selection = select(
-        name,
+        strategy,
         k,
         machine=machine[:, : table.n_pool].mean(axis=0),
+        members=machine[:, : table.n_pool] if "members" in rule.needs else None,
         human=table.human,
         n_raters=table.n_raters,
-        balanced=strategy == "rand-balanced" or (protocol.balanced and strategy != "rand"),
+        balanced=protocol.balanced if rule.balance is None else rule.balance,
         mix=protocol.mix,
         exclude=exclude,
         random_state=table.tie_key,

@@ -23,11 +23,12 @@ from dissensus.evaluation.studies.cnn import check_unheard
 from dissensus.features import IS13_NAMES, Pool, is13
 from dissensus.personalisation import CommitteeLearner, JointLearner, Session
 from dissensus.strategies.consensus import leave_listener_out
+from dissensus.strategies.strategy import CONTROL, strategy_named
 
 __all__ = ["Asked", "Showcase", "ShowcaseSettings", "Team", "run_showcase"]
 
 #: Strategies that are run side by side, from the same start on the same tracks.
-ARMS: Final = ("mc", "rand")
+ARMS: Final = ("mc", CONTROL)
 
 #: Committees that are run side by side: classifiers of the 260 emotion features, heads of the CNN that comes along, and the
 #: members of both as one committee.
@@ -307,7 +308,7 @@ def _one(
         pools[0],
         model=JointLearner(learners),
         strategy=strategy,
-        balanced=strategy != "rand",
+        balanced=strategy_named(strategy).balance is not False,
         listener=listener,
         budget=settings.rounds * settings.queries,
         random_state=child_seed(settings.seed, listener, "session"),

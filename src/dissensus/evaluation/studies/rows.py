@@ -16,6 +16,7 @@ from dissensus.evaluation.intervals import Interval, area_under_curve, bootstrap
 from dissensus.evaluation.studies.asking import AskingCurves
 from dissensus.evaluation.studies.listener import RULES, SCORE_NAMES, ListenerScores
 from dissensus.personalisation.listener.calibration import calibration_curve
+from dissensus.strategies.strategy import CONTROL
 
 __all__ = ["Row", "asking_rows", "calibration_rows", "study_rows", "write_report"]
 
@@ -202,7 +203,7 @@ def calibration_rows(scores: ListenerScores, *, sparse: int = 5) -> list[Row]:
     return rows
 
 
-def asking_rows(curves: AskingCurves, *, against: str = "rand", bars: bool = True) -> list[Row]:
+def asking_rows(curves: AskingCurves, *, against: str = CONTROL, bars: bool = True) -> list[Row]:
     """Area under the curve of each strategy against random: accuracy, macro F1 (rule own) and NLL."""
     rows = []
     for score in ("accuracy|own", "accuracy|crowd", "f1_macro|own", "nll"):
