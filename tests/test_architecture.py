@@ -20,7 +20,18 @@ import dissensus
 SOURCE = Path(dissensus.__file__).resolve().parent
 
 #: Top-level modules. They import one another and no folder.
-BASICS = {"_backend", "_chunks", "_defaults", "_files", "_memory", "_threads", "_validate", "_version", "errors"}
+BASICS = {
+    "_backend",
+    "_chunks",
+    "_defaults",
+    "_files",
+    "_ids",
+    "_memory",
+    "_threads",
+    "_validate",
+    "_version",
+    "errors",
+}
 
 #: Folder -> the folders it may import. Each may import itself and the basics.
 FOLDERS: dict[str, set[str]] = {

@@ -9,11 +9,35 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus.errors import ParameterError
 
-__all__ = ["as_exclude", "as_features", "as_float", "as_member_weight", "as_proba", "as_votes", "check_count"]
+__all__ = [
+    "as_exclude",
+    "as_features",
+    "as_float",
+    "as_given",
+    "as_member_weight",
+    "as_proba",
+    "as_votes",
+    "check_count",
+]
 
 
 #: Room that the compiled kernels have on the stack.
 _MOST_CLASSES, _MOST_VOTERS = 4096, 4096
+
+
+def as_given(values: Any, name: str) -> NDArray[Any]:
+    """An array of what was given, element by element: numpy makes text of a NaN between texts, floats of large ints."""
+    if hasattr(values, "__array__"):
+        return values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+    try:
+        given = list(values)
+        array = np.asarray(given)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must be a list of one value per row: {error}") from None
+    if array.ndim == 1 and array.dtype.kind not in "biu":
+        array = np.empty(len(given), dtype=object)
+        array[:] = given
+    return array
 
 
 def as_float(value: ArrayLike, name: str) -> NDArray[Any]:

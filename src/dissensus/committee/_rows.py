@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus.errors import LabelError
+from dissensus._ids import is_missing
+from dissensus._validate import as_given
+from dissensus.errors import LabelError, ParameterError
 
-__all__ = ["as_classes", "distinct_rows", "duplicate", "encode", "one_hot"]
+__all__ = ["as_classes", "as_labels", "distinct_rows", "duplicate", "encode", "one_hot"]
 
 T = TypeVar("T")
 
@@ -30,6 +32,31 @@ def as_classes(classes: ArrayLike) -> NDArray[Any]:
     if len(np.unique(array)) != len(array):
         raise LabelError(f"a class is named twice in {array.tolist()}")
     return array
+
+
+def as_labels(y: ArrayLike, *, name: str = "y") -> NDArray[Any]:
+    """Labels as an array of one kind: text, numbers or booleans.
+
+    Raises
+    ------
+    LabelError
+        A label is missing (None, NaN, an empty text), or some are text and others are not; the message has the row.
+    """
+    try:
+        labels = as_given(y, name)
+    except ParameterError as error:
+        raise LabelError(str(error)) from None
+    if labels.dtype.kind in "biu" and not np.ma.is_masked(labels):
+        return np.asarray(labels)
+    flat = labels.reshape(-1).tolist()
+    for row, value in enumerate(flat):
+        if is_missing(value):
+            raise LabelError(f"{name}[{row}] is missing ({value!r}); leave out the rows without a label")
+        if isinstance(value, str) != isinstance(flat[0], str):
+            raise LabelError(
+                f"{name}[{row}] is {value!r}, but {name}[0] is {flat[0]!r}: give all labels as text, or none"
+            )
+    return np.array(flat).reshape(labels.shape) if labels.dtype.kind in "OT" else np.asarray(labels)
 
 
 def encode(y: ArrayLike, classes: NDArray[Any], *, name: str = "y") -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import id_array
 from dissensus.errors import ParameterError
 
 __all__ = ["TrackRuns", "number_tracks", "track_runs"]
@@ -24,7 +25,7 @@ class TrackRuns(NamedTuple):
 
 def number_tracks(groups: ArrayLike, n_windows: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Index of each window's track, and the tracks, in order of first appearance."""
-    labels = np.asarray(groups)
+    labels = id_array(groups, what="groups")
     if labels.shape != (n_windows,):
         raise ParameterError(f"groups must name the track of each of the {n_windows} windows; got shape {labels.shape}")
     distinct, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
@@ -38,7 +39,7 @@ def track_runs(groups: ArrayLike | None, n_windows: int) -> TrackRuns:
     """Sort windows by track, tracks in order of first appearance; ``groups=None`` makes every window a track."""
     if groups is None:
         return TrackRuns(None, np.arange(n_windows + 1, dtype=np.int64))
-    labels = np.asarray(groups)
+    labels = id_array(groups, what="groups")
     if labels.shape == (n_windows,) and labels.dtype.kind in "iu" and n_windows:
         step = np.diff(labels)
         if labels[0] == 0 and ((step == 0) | (step == 1)).all():  # already 0, 0, 1, 2, 2, …

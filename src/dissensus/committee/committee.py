@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_features, as_float, check_count
-from dissensus.committee._rows import as_classes, duplicate, encode
+from dissensus.committee._rows import as_classes, as_labels, duplicate, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.linear_votes import Stack, add_votes, is_linear, stack_members, tile_tracks
 from dissensus.committee.member import KINDS, alike, fit_members, kind_of, make_member, member_seed
@@ -181,11 +181,11 @@ class Committee:
         Raises
         ------
         LabelError
-            A label is not one of ``classes``.
+            A label is missing or not one of ``classes``.
         ParameterError
-            Fewer tracks than folds, or arrays that do not fit together.
+            Fewer tracks than folds, a group that is missing, or arrays that do not fit together.
         """
-        windows, labels = as_features(X), np.asarray(y)
+        windows, labels = as_features(X), as_labels(y)
         if labels.shape != (len(windows),):
             raise ParameterError(f"y must label each of the {len(windows)} windows; got shape {labels.shape}")
         known = as_classes(np.unique(labels) if classes is None else classes)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import id_array, is_same_id
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.features.pool import Pool
 
@@ -86,8 +87,8 @@ class Annotations:
 
     Parameters
     ----------
-    listener_id, track_id : (n,) ndarray
-        Who judged which track.
+    listener_id, track_id : (n,) ndarray of int or str
+        Who judged which track. Ids are compared by value: ``3``, ``3.0`` and ``"3"`` are one listener.
     label : (n,) ndarray of int64
         Index into ``classes``; −1 = this judgement names no class.
     classes : tuple of str
@@ -100,7 +101,7 @@ class Annotations:
     Raises
     ------
     DataFormatError
-        Columns of different lengths, or a label outside the classes.
+        Columns of different lengths, an id that is missing or no id, or a label outside the classes.
 
     Examples
     --------
@@ -120,6 +121,11 @@ class Annotations:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "label", np.asarray(self.label, dtype=np.int64))
+        for name in ("listener_id", "track_id"):
+            try:
+                object.__setattr__(self, name, id_array(getattr(self, name), what=name))
+            except ParameterError as error:
+                raise DataFormatError(f"annotations: {error}") from None
         n = len(self.listener_id)
         columns = {"track_id": self.track_id, "label": self.label, **self.extra}
         if self.timestamp is not None:
@@ -150,12 +156,18 @@ class Annotations:
         )
 
     def of(self, listener_id: Any) -> Annotations:
-        """This listener's rows."""
-        return self.subset(self.listener_id == listener_id)
+        """This listener's rows; ids are compared by value, so that ``3`` and ``"3"`` are the same.
+
+        Raises
+        ------
+        ParameterError
+            No id, or one that nobody has but that looks like somebody's.
+        """
+        return self.subset(is_same_id(self.listener_id, listener_id))
 
     def without(self, listener_id: Any) -> Annotations:
-        """Everybody else's rows: the crowd, seen from this listener."""
-        return self.subset(self.listener_id != listener_id)
+        """Everybody else's rows: the crowd, seen from this listener; ids and errors as in :meth:`of`."""
+        return self.subset(~is_same_id(self.listener_id, listener_id))
 
     def listeners(self, *, min_tracks: int = 1) -> NDArray[Any]:
         """Sorted ids of the listeners with at least ``min_tracks`` distinct labelled tracks."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import IdIndex, id_array
 from dissensus.errors import ParameterError, UnknownTrackError
 
 if TYPE_CHECKING:
@@ -25,13 +26,18 @@ class Pool:
     ----------
     X : (n_windows, n_features) array_like of float
         One row a window. float32 and float64 are kept as they are, without a copy.
-    track_ids : (n_windows,) array_like
+    track_ids : (n_windows,) array_like of int or str
         The track of each window; a track with several windows repeats its id. Tracks are numbered in order of first
-        appearance.
+        appearance. Ids are compared by value: ``3``, ``3.0`` and ``"3"`` are one track.
     feature_names : sequence of str, optional
         Names of the columns.
     fingerprint : str, optional
         What made the features (see the feature plans); a committee refuses a pool with another fingerprint.
+
+    Raises
+    ------
+    ParameterError
+        Shapes that do not fit together, or an id that is missing or neither a whole number nor a text.
 
     Attributes
     ----------
@@ -75,7 +81,7 @@ class Pool:
             windows = windows.astype(np.float64)
         if windows.ndim != 2:
             raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
-        ids = np.asarray(track_ids)
+        ids = id_array(track_ids, what="track_ids")
         if ids.shape != (len(windows),):
             raise ParameterError(
                 f"track_ids must name the track of each of the {len(windows)} windows; got shape {ids.shape}"
@@ -164,8 +170,8 @@ class Pool:
         return np.repeat(np.arange(self.n_tracks, dtype=np.int64), np.diff(self._stored.starts))
 
     @cached_property
-    def _index(self) -> dict[Any, int]:
-        return {value: i for i, value in enumerate(self.track_ids.tolist())}
+    def _index(self) -> IdIndex:
+        return IdIndex(self.track_ids, what="track")
 
     @property
     def n_tracks(self) -> int:
@@ -186,7 +192,7 @@ class Pool:
         return self.n_tracks
 
     def __contains__(self, track_id: object) -> bool:
-        return track_id in self._index
+        return self._index.find(track_id) is not None
 
     def __repr__(self) -> str:
         return f"Pool({self.n_tracks} tracks, {self.n_windows} windows, {self.n_features} features)"
@@ -199,12 +205,12 @@ class Pool:
         UnknownTrackError
             A track is not in the pool.
         """
-        try:
-            return np.array(
-                [self._index[t.item() if isinstance(t, np.generic) else t] for t in track_ids], dtype=np.int64
-            )
-        except KeyError as error:
-            raise UnknownTrackError(f"track {error.args[0]!r} is not in the pool of {self.n_tracks} tracks") from None
+        position = self._index.find
+        found = [(position(t), t) for t in track_ids]
+        for at, track_id in found:
+            if at is None:
+                raise UnknownTrackError(f"track {track_id!r} is not in the pool of {self.n_tracks} tracks")
+        return np.array([at for at, _ in found], dtype=np.int64)
 
     def rows_of(self, track_ids: Iterable[Any]) -> NDArray[np.int64]:
         """Row numbers of all windows of these tracks, in the order of the rows."""

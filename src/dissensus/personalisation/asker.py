@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import id_array
 from dissensus.errors import ParameterError
 from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.listener.policy import RANDOM_REASON, random_part
@@ -64,8 +65,9 @@ class Asker:
         self.human, self.n_raters = human, raters
 
     def _hear(self, crowd: Crowd, listener: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        index_of = {track: i for i, track in enumerate(self.pool.track_ids.tolist())}
-        track = np.array([index_of.get(t, -1) for t in np.asarray(crowd.track_id).tolist()], dtype=np.int64)
+        rated = id_array(crowd.track_id, what="crowd.track_id").tolist()
+        index_of = {t: self.pool.index_of([t])[0] if t in self.pool else -1 for t in set(rated)}
+        track = np.array([index_of[t] for t in rated], dtype=np.int64)
         given = np.asarray(crowd.label, dtype=np.int64)
         label = np.where(given >= 0, self.book.columns(crowd.classes)[np.maximum(given, 0)], -1)
         return leave_listener_out(

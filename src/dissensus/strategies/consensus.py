@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import id_array, is_same_id
 from dissensus._validate import as_float, as_proba, check_count
 from dissensus.errors import ParameterError
 from dissensus.strategies.balanced import pick
@@ -164,7 +165,8 @@ def leave_listener_out(
     track_index, class_index : (n,) array_like of int
         What, and how; −1 = no class, or a track outside the pool.
     listener
-        Whose votes are left out; an id that nobody has leaves out nobody.
+        Whose votes are left out. Ids are compared by value: ``3`` and ``"3"`` are the same. None, or an id that nobody
+        has, leaves out nobody.
     n_tracks, n_classes, prior
         As in :func:`human_consensus`.
 
@@ -172,6 +174,12 @@ def leave_listener_out(
     -------
     proba, n_raters
         As in :func:`human_consensus`; ``n_raters`` counts the other people.
+
+    Raises
+    ------
+    ParameterError
+        Columns of different length, an id that is missing or no id, or a listener whom nobody's id equals but one
+        resembles (``"03"`` beside ``3``): their votes would stay in unnoticed.
 
     Examples
     --------
@@ -189,14 +197,13 @@ def votes_of_others(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """The votes of everybody but one listener: number of the person (from 0, by id), track and class of each.
 
-    Parameters, and which rows are votes, as in :func:`leave_listener_out`.
+    Parameters, errors, and which rows are votes, as in :func:`leave_listener_out`.
     """
-    who = np.asarray(listener_id)
+    who = id_array(listener_id, what="listener_id")
     track, label = np.asarray(track_index), np.asarray(class_index)
-    if who.ndim != 1 or not who.shape == track.shape == label.shape:
-        raise ParameterError(f"one row a judgement, please: shapes {who.shape}, {track.shape}, {label.shape}")
-    others = np.array([person != listener for person in who.tolist()], dtype=bool)
-    others = others & (track >= 0) & (label >= 0)
+    if not who.shape == track.shape == label.shape:
+        raise ParameterError(f"one row per judgement is needed; got shapes {who.shape}, {track.shape}, {label.shape}")
+    others = ~is_same_id(who, listener) & (track >= 0) & (label >= 0)
     track, label = track[others].astype(np.int64), label[others].astype(np.int64)
     _, person = np.unique(who[others], return_inverse=True)
     person = person.reshape(-1).astype(np.int64)

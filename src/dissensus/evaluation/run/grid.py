@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._files import replace_file, write_text
+from dissensus._ids import IdIndex
 from dissensus._threads import set_threads
 from dissensus._version import __version__
 from dissensus.committee import Committee
@@ -207,8 +208,9 @@ def run_evaluation(
         raise ParameterError(f"jobs={jobs!r}: must be at least 1")
     votes = _labelled(dataset.annotations)
     able = votes.listeners(min_tracks=protocol.min_tracks).tolist()
-    chosen = able if listeners is None else [who for who in able if who in set(listeners)]
-    if not chosen or (listeners is not None and len(chosen) < len(set(listeners))):
+    wanted = None if listeners is None else IdIndex(list(dict.fromkeys(listeners)))
+    chosen = able if wanted is None else [who for who in able if wanted.find(who) is not None]
+    if not chosen or (wanted is not None and len(chosen) < len(wanted)):
         raise ParameterError(
             f"{len(able)} listeners of {dataset.name} have at least {protocol.min_tracks} labelled tracks"
             + ("" if listeners is None else f", not all of {list(listeners)!r} are among them")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._ids import is_same_id
 from dissensus.committee import Committee, TrackScorer
 from dissensus.datasets._types import Annotations
 from dissensus.evaluation.protocol import Protocol
@@ -117,7 +118,7 @@ def _crowd(place: Workplace, listener: Any, pool_tracks: NDArray[np.int64]) -> t
     if place.protocol.crowd == "evaluated":
         keep = np.isin(votes.listener_id, place.listeners)
     elif place.protocol.crowd == "others":
-        keep = votes.listener_id != listener
+        keep = ~is_same_id(votes.listener_id, listener)
     position = np.full(place.pool.n_tracks, -1, dtype=np.int64)
     position[pool_tracks] = np.arange(len(pool_tracks))
     at = position[place.pool.index_of(votes.track_id[keep])]

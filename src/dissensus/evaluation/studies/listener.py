@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._ids import is_same_id
 from dissensus.datasets import Annotations, Dataset
 from dissensus.errors import ParameterError
 from dissensus.evaluation.run.listener_members import instruments, track_info
@@ -215,7 +216,7 @@ def _past(dataset: Dataset, who: Any) -> Dataset:
     annotations = dataset.annotations
     if annotations.timestamp is None:
         raise ParameterError(f"past_only needs to know when annotations were made; {dataset.name!r} does not say")
-    own = annotations.listener_id == who
+    own = is_same_id(annotations.listener_id, who)
     before = annotations.timestamp < annotations.timestamp[own].min()
     return replace(dataset, annotations=annotations.subset(own | before))
 

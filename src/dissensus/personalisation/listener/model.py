@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import IdIndex, id_array
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.personalisation.listener.crowd_prior import CrowdBelief, CrowdPrior, CrowdSettings
 from dissensus.personalisation.listener.personal_kernel import CoRatings, PersonalKernel, PersonalWeights
@@ -111,8 +112,9 @@ class ListenerModel:
         self.weights = PersonalWeights() if weights is None else weights
         self.model = model
         self.stack_prior = stack_prior
-        self.listener_ids, listener = np.unique(np.asarray(annotations.listener_id)[rows], return_inverse=True)
-        self._listener_of = {value: i for i, value in enumerate(self.listener_ids.tolist())}
+        who = id_array(annotations.listener_id, what="listener_id")
+        self.listener_ids, listener = np.unique(who[rows], return_inverse=True)
+        self._listener_of = IdIndex(self.listener_ids)
         track = pool.index_of(np.asarray(annotations.track_id)[rows].tolist())
         self.features = standardised(track_means(pool))
         self.group = None if info.group is None else _codes(info.group, pool.n_tracks)
@@ -140,13 +142,19 @@ class ListenerModel:
         Parameters
         ----------
         listener_id : optional
-            All annotations of this listener are left out. Somebody new needs none.
+            All annotations of this listener are left out; ids are compared by value (``3`` and ``"3"`` are the same).
+            Somebody new needs none.
         without_tracks : (k,) array_like of int, optional
             Indices of tracks whose annotations, by anybody, are left out as well: for evaluation.
         instrument : int or (n_tracks,) array_like of int
             Questionnaire of the answers to come.
+
+        Raises
+        ------
+        ParameterError
+            No id, or one that nobody has but that looks like somebody's, whose votes would stay in unnoticed.
         """
-        who = self._listener_of.get(listener_id.item() if isinstance(listener_id, np.generic) else listener_id)
+        who = self._listener_of.get(listener_id)
         belief = self.crowd.belief(without_listener=who, without_tracks=without_tracks, instrument=instrument)
         if self.trees is not None:
             belief = self.trees.joined(belief, who, without_tracks=without_tracks)
@@ -229,7 +237,8 @@ class _Rows:
 
 def _newest_within(crowd: Any, pool: Pool) -> _Rows:
     """Annotations about tracks of the pool; of repeated ones the newest, without times the last."""
-    who, what = np.asarray(crowd.listener_id), np.asarray(crowd.track_id)
+    who = id_array(crowd.listener_id, what="listener_id")
+    what = id_array(crowd.track_id, what="track_id")
     label = np.asarray(crowd.label, dtype=np.int64)
     rows = np.flatnonzero(np.array([t in pool for t in what.tolist()], dtype=bool) & (label >= 0))
     when = getattr(crowd, "timestamp", None)
