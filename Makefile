@@ -1,5 +1,5 @@
 # The two commands:   make demo   make test
-# The daily ones:     make lint types native-lint native-test native-test-arm bench clean
+# The daily ones:     make lint types native-lint native-test native-test-arm bench docs clean
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -8,7 +8,7 @@ JOBS   ?= 2
 # What the installed package is built from; a change here installs again.
 SOURCES := pyproject.toml $(shell find native -name '*.[ch]pp' -o -name CMakeLists.txt)
 
-.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench clean
+.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench docs clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -31,6 +31,10 @@ $(VENV)/.installed-bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
+
 demo: $(VENV)/.installed ## Make .venv, install, and watch a committee learn one listener on music made on the spot
 	$(BIN)/dissensus demo
 
@@ -41,7 +45,7 @@ test-slow: $(VENV)/.installed-dev ## The long tests
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 # All but what meets no kernel of Numba's: the command line, files, networks. Marked `compiled`: what would take for ever.
-NOJIT := tests --ignore=tests/cli --ignore=tests/catalog --ignore=tests/training --ignore-glob='tests/committee/test_cnn*' --ignore=tests/committee/members/test_cnn_head.py \
+NOJIT := tests --ignore=tests/cli --ignore=tests/docs --ignore=tests/catalog --ignore=tests/training --ignore-glob='tests/committee/test_cnn*' --ignore=tests/committee/members/test_cnn_head.py \
          --ignore-glob='tests/datasets/test_[dlt]*' \
          --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_extract.py \
          --ignore=tests/features/test_pool.py --ignore-glob='tests/test_[air]*'
@@ -86,9 +90,13 @@ native-test-arm: ## The C++ tests as ARM runs them, optimised, under an emulator
 	cmake --build build/native-test-arm --parallel $(JOBS)
 	ctest --test-dir build/native-test-arm --parallel $(JOBS) --output-on-failure
 
-bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the table of README.md
+bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the tables of docs/benchmarks.md
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-max-time=0.4 --benchmark-min-rounds=3 --benchmark-json=build/benchmarks.json -s -q -W default
-	$(BIN)/python benchmarks/table.py build/benchmarks.json README.md
+	$(BIN)/python benchmarks/table.py build/benchmarks.json docs/benchmarks.md
+
+docs: $(VENV)/.installed-docs ## Run every snippet of the documentation and build its site into build/site, warnings as errors
+	$(BIN)/python -m pytest -q tests/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks

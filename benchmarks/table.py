@@ -1,6 +1,6 @@
 """One table of all benchmarks, peers beside ours.
 
-    python benchmarks/table.py build/benchmarks.json README.md
+    python benchmarks/table.py build/benchmarks.json docs/benchmarks.md
 
 reads what pytest-benchmark wrote and puts the table between ``<!-- benchmarks:start -->`` and ``<!-- benchmarks:end -->``.
 A group is ``what|shape``; rows whose name begins with "dissensus" are ours, the others peers. Times are the best of the

@@ -65,7 +65,7 @@ def test_is13(benchmark: Any, sr: int, who: str) -> None:
         assert min(agree[6:]) > 0.999
         assert (
             min(agree[k] for k in (0, 1, 5)) > 0.95
-        )  # jitter and shimmer: docs/is13_parity.md, over windows of real music
+        )  # jitter and shimmer: docs/explanation/is13_parity.md, over windows of real music
         calls["openSMILE, as used"] = lambda: (descriptors.process_signal(x, sr), deltas.process_signal(x, sr))
         calls["openSMILE, descriptors alone"] = lambda: descriptors.process_signal(x, sr)
     else:

@@ -205,7 +205,7 @@ def test_bad_input_is_named(signal, sr, options, error, says):
 
 @pytest.mark.parametrize("sr", [16000, 22050])
 def test_agrees_with_opensmile(sr):
-    """Frame by frame on a made-up voice; the table for real music is in docs/is13_parity.md."""
+    """Frame by frame on a made-up voice; the table for real music is in docs/explanation/is13_parity.md."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         opensmile = pytest.importorskip("opensmile")

@@ -63,7 +63,7 @@ def require_folder(folder: str | Path, what: str) -> Path:
     """
     path = Path(folder)
     if not path.is_dir():
-        raise DataFormatError(f"{path}: no such folder; {what} (docs/datasets.md says how to obtain it)")
+        raise DataFormatError(f"{path}: no such folder; {what} (docs/reference/datasets.md says how to obtain it)")
     return path
 
 

@@ -1,7 +1,7 @@
 """AMG1608: 1608 clips of pop music, rated in arousal and valence by 665 listeners, some by each.
 
 Chen, Yang, Wang & Chen, "The AMG1608 dataset for music emotion recognition", ICASSP 2015. How to obtain it:
-``docs/datasets.md``.
+``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """CH-818: 818 clips of Chinese pop music, arousal and valence by three experts.
 
 Hu & Yang, "Cross-dataset and cross-cultural music mood prediction: a case on Western and Chinese pop songs", IEEE Trans.
-Affective Computing 8(2), 2017. How to obtain it: ``docs/datasets.md``.
+Affective Computing 8(2), 2017. How to obtain it: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def load(
             raise ParameterError(f"{len(axes[0])} arousal and {len(axes[1])} valence columns: name as many of each")
         if not file.is_file():
             raise DataFormatError(
-                f"{file}: no such file; expected a table of CH-818 (docs/datasets.md says how to obtain it)"
+                f"{file}: no such file; expected a table of CH-818 (docs/reference/datasets.md says how to obtain it)"
             )
         if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
             raise DataFormatError(

@@ -1,7 +1,7 @@
 """DEAM: arousal and valence of 1802 songs, twice a second, averaged over raters.
 
 Aljanaki, Yang & Soleymani, "Developing a benchmark for emotional analysis of music", PLoS ONE 12(3), 2017. How to obtain
-it: ``docs/datasets.md``.
+it: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

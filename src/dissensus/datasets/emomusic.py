@@ -1,7 +1,7 @@
 """Emotion in Music ("1000 Songs"): 744 clips of 45 s, arousal and valence along time and as a whole.
 
 Soleymani, Caro, Schmidt, Sha & Yang, "1000 songs for emotional analysis of music", ACM CrowdMM 2013. How to obtain it:
-``docs/datasets.md``.
+``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """4Q audio emotion: 900 clips of 30 s, 225 a quadrant, from the mood tags of a music guide.
 
 Panda, Malheiro & Paiva, "Novel audio features for music emotion recognition", IEEE Trans. Affective Computing 11(4), 2020
-(online 2018). How to obtain it: ``docs/datasets.md``.
+(online 2018). How to obtain it: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

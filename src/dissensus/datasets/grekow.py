@@ -1,7 +1,7 @@
 """Grekow's 324 six-second clips with mean arousal and valence of five raters and 260 IS13 descriptors.
 
 Grekow, "From content-based music emotion recognition to emotion maps of musical pieces", Springer, 2018. How to obtain it:
-``docs/datasets.md``.
+``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

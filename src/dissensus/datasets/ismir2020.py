@@ -1,7 +1,7 @@
 """The ratings of "Joyful for you and tender for us": 126 people, 22 clips, eleven emotions, four languages.
 
 Gómez-Cañón, Cano, Herrera & Gómez, "Joyful for you and tender for us: the influence of individual characteristics and
-language on emotion labeling and classification", ISMIR 2020. How to obtain it: ``docs/datasets.md``.
+language on emotion labeling and classification", ISMIR 2020. How to obtain it: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

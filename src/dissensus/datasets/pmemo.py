@@ -1,7 +1,7 @@
 """PMEmo: choruses of 794 pop songs, arousal and valence along time and as a whole, with released features.
 
 Zhang, Zhang, Li, Yang & Sun, "The PMEmo dataset for music emotion recognition", ICMR 2018 (files of the 2019 release). How
-to obtain it: ``docs/datasets.md``.
+to obtain it: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Soundtracks: 110 film music excerpts, rated by everybody: half of them in five emotions, half in three dimensions.
 
 Eerola & Vuoskoski, "A comparison of the discrete and dimensional models of emotion in music", Psychology of Music 39(1),
-2011; the raw ratings and excerpt features that T. Eerola published later. How to obtain them: ``docs/datasets.md``.
+2011; the raw ratings and excerpt features that T. Eerola published later. How to obtain them: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """TROMPA-MER: what listeners perceived in folk and choir music, with features of a streaming service.
 
 Gómez-Cañón, Gutiérrez-Páez, Porcaro, Gómez et al., "TROMPA-MER: an open dataset for personalized music emotion
-recognition", Journal of Intelligent Information Systems, 2022. How to obtain it: ``docs/datasets.md``.
+recognition", Journal of Intelligent Information Systems, 2022. How to obtain it: ``docs/reference/datasets.md``.
 """
 
 from __future__ import annotations

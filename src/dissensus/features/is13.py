@@ -1,7 +1,7 @@
 """The 260 emotion features: 65 ComParE descriptors and their deltas, mean and spread over windows of a second.
 
 Written from the published definitions; the names and their order are those of the IS13 feature files. Agreement with
-openSMILE's ComParE_2016 is tabulated in ``docs/is13_parity.md``.
+openSMILE's ComParE_2016 is tabulated in ``docs/explanation/is13_parity.md``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A small set of descriptors that a person can read: level, spectrum, onsets and tempo, pitch, mode and key.
 
-What each column means is told in ``docs/summary_features.md``.
+What each column means is told in ``docs/explanation/summary_features.md``.
 """
 
 from __future__ import annotations

@@ -76,14 +76,14 @@ class Query:
 class StopWhenStable:
     """Stop asking when the predictions have settled.
 
+    After an answer is taken back the rule looks back no farther than that moment.
+
     Parameters
     ----------
     answers : int
         How far to look back; the rule never stops before this many answers.
     changed : float
         Share of the pool whose predicted class may differ from what it was ``answers`` answers ago.
-
-    After an answer is taken back the rule looks back no farther than that moment.
     """
 
     answers: int = 12

@@ -51,7 +51,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     rehearse_rounds, rehearse_rate, rehearse_depth, rehearse_bins
         Trees, learning rate, depth and bins a feature of the correction that :meth:`rehearse` grows. These trees
         are our own: they have a value for every class in each leaf. What the settings, these and those of ``fit``, are worth
-        on real listeners is measured in ``docs/boosted.md``.
+        on real listeners is measured in ``docs/explanation/boosted.md``.
     random_state : int, RandomState or None
         Seed.
 

@@ -1,7 +1,7 @@
 """The CNN that comes with the package: small, and trained on the package's own made-up music only.
 
 It is there so that the demonstration, the evaluation and the tests have a CNN without torch and without data. About recorded
-music it knows nothing; ``docs/cnn.md`` says what it was trained on, how well it hears, and how to make it again.
+music it knows nothing; ``docs/explanation/cnn.md`` says what it was trained on, how well it hears, and how to make it again.
 """
 
 from __future__ import annotations

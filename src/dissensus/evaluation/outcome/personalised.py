@@ -225,7 +225,7 @@ def effective_personalisation(
     ----------
     table
         Tidy table of ``evaluate``, or the :class:`~dissensus.evaluation.curves.Curves` cut out of it.
-    null, optional
+    null
         The same of runs whose answers were permuted among the tracks (``details/permuted.parquet``).
     test_share : float
         Of the protocol; see :func:`repeat_interval`.

@@ -1,7 +1,8 @@
 """The crowd prior inside a classic committee: as a member with a share of the vote, as its prior, or as an input.
 
 On the listeners measured the input and the change made the crowd's probabilities a little better and no label better; the
-listener model beats all three (see ``docs/listener_model.md``). They are for committees that have to stay what they are.
+listener model beats all three (see ``docs/explanation/listener_model.md``). They are for committees that have to stay what
+they are.
 """
 
 from __future__ import annotations
