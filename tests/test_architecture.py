@@ -30,6 +30,7 @@ BASICS = {
     "_threads",
     "_validate",
     "_version",
+    "_workers",
     "errors",
 }
 

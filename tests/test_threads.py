@@ -22,7 +22,7 @@ from dissensus.errors import ParameterError
 
 @pytest.fixture
 def budget_restored() -> Iterator[None]:
-    names = {name: os.environ.get(name) for name in _threads._ENVIRONMENT}
+    names = {name: os.environ.get(name) for name in _threads.ENVIRONMENT}
     before, said = thread_budget(), _threads._said
     yield
     dissensus.set_threads(before)

@@ -14,10 +14,18 @@ from typing import Any
 
 from dissensus.errors import ParameterError
 
-__all__ = ["loaded_pools", "resolve_helpers", "resolve_threads", "run_blocks", "set_threads", "thread_budget"]
+__all__ = [
+    "ENVIRONMENT",
+    "loaded_pools",
+    "resolve_helpers",
+    "resolve_threads",
+    "run_blocks",
+    "set_threads",
+    "thread_budget",
+]
 
 #: Read by libraries when they are loaded.
-_ENVIRONMENT = (
+ENVIRONMENT = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -57,7 +65,7 @@ def set_threads(n: int) -> None:
 
     with _lock:
         _budget, _said = n, True
-        for name in _ENVIRONMENT:
+        for name in ENVIRONMENT:
             os.environ[name] = str(n)
         _limits = threadpool_limits(limits=n)
 

@@ -32,6 +32,8 @@ __all__ = [
     "UnknownTrackError",
     "UnsupportedFormatError",
     "UntrustedModelError",
+    "WorkerDiedError",
+    "WorkerError",
 ]
 
 
@@ -128,6 +130,14 @@ class BudgetExhaustedError(SessionError):
 
 class StoreError(DissensusError):
     """Files or databases that hold state could not be written or read."""
+
+
+class WorkerError(DissensusError, RuntimeError):
+    """Worker processes could not be started, or something could not be sent to them."""
+
+
+class WorkerDiedError(WorkerError):
+    """The process at work on an item died: a library crashed on it, or the machine ran out of memory."""
 
 
 class DissensusWarning(UserWarning):

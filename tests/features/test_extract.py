@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import crashing_work
 import numpy as np
 import pytest
 
@@ -148,34 +149,17 @@ def test_the_pool_is_the_same_for_any_number_of_jobs(music: Path, tmp_path: Path
         assert (tmp_path / "p1" / name).read_bytes() == (tmp_path / "p2" / name).read_bytes()
 
 
-CRASHES = """
-import os, sys
-from dissensus.features import extract as e
-from dissensus.features import sources
-real = e.stream_audio
-def stream_audio(path, **more):
-    if path.endswith("b.wav"):
-        os.abort()
-    return real(path, **more)
-e.stream_audio = stream_audio
-if __name__ == "__main__":
-    report = e.extract(sources.gather_audio([sys.argv[1]]), sys.argv[2], e.FeatureChoice("summary"), jobs=2)
-    print(report.n_added, [(i, kind) for i, _, kind, _ in report.errors])
-"""
-
-
-def test_a_file_that_crashes_its_worker_is_set_aside(music: Path, tmp_path: Path) -> None:
-    script = tmp_path / "crashes.py"
-    script.write_text(CRASHES)
-    done = subprocess.run(
-        [sys.executable, str(script), str(music), str(tmp_path / "p")],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert done.stdout.strip() == "3 [('b.wav', 'WorkerDied')]"
+def test_a_file_that_crashes_its_worker_is_set_aside(
+    music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["dissensus.features.extract"], "_one", crashing_work.crash_on_b)
+    report = extract(gather_audio([music]), tmp_path / "p", SUMMARY, jobs=2)
+    assert report.n_added == 3
+    [(name, path, kind, message)] = report.errors
+    assert (name, kind) == ("b.wav", "WorkerDied")
+    assert message == f"{path}: the process at work on it died of SIGABRT"
     assert Pool.open(tmp_path / "p", verify=True).n_tracks == 3
+    assert not list((tmp_path / "p").glob(".spill*"))
 
 
 STOPPED = """

@@ -7,12 +7,9 @@ import io
 import os
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,7 +19,8 @@ from numpy.typing import NDArray
 
 from dissensus._files import write_text
 from dissensus._validate import check_count
-from dissensus.errors import DissensusError, NonFiniteAudioError, ParameterError, StoreError
+from dissensus._workers import in_workers
+from dissensus.errors import DissensusError, NonFiniteAudioError, ParameterError, StoreError, WorkerDiedError
 from dissensus.features.audio import decoder_versions, stream_audio
 from dissensus.features.mel import MelPlan, MelStream
 from dissensus.features.pool_writer import PoolWriter
@@ -179,12 +177,15 @@ class _Gathered:
             self._spill()
 
     def _spill(self) -> None:
-        if self._name is None:
-            fd, self._name = tempfile.mkstemp(prefix=_SPILL_PREFIX, dir=self.folder)
-            os.close(fd)
-        with open(self._name, "ab") as file:
-            for part in self._parts:
-                file.write(part.data)
+        try:
+            if self._name is None:
+                fd, self._name = tempfile.mkstemp(prefix=_SPILL_PREFIX, dir=self.folder)
+                os.close(fd)
+            with open(self._name, "ab") as file:
+                for part in self._parts:
+                    file.write(part.data)
+        except OSError as error:
+            raise StoreError(f"{self.folder}: cannot be written ({error.strerror})") from None
         self._parts, self._bytes = [], 0
 
     def done(self) -> NDArray[np.float32] | str:
@@ -200,7 +201,7 @@ class _Gathered:
             Path(self._name).unlink(missing_ok=True)
 
 
-def _one(excerpt: Excerpt, choice: FeatureChoice, folder: Path) -> Outcome:
+def _one(choice: FeatureChoice, folder: Path, excerpt: Excerpt) -> Outcome:
     """Decode and describe one excerpt, block by block; runs in a worker."""
     gathered = _Gathered(folder)
     try:
@@ -218,74 +219,40 @@ def _one(excerpt: Excerpt, choice: FeatureChoice, folder: Path) -> Outcome:
         if gathered.n_rows == 0:
             return Outcome(None, kind="EmptyAudioError", message=f"{excerpt.path}: too short for a single window")
         return Outcome(gathered.done(), n_samples / choice.sr)
-    except ImportError:
+    except (ImportError, StoreError):  # not the file's fault
+        gathered.forget()
         raise
-    except (DissensusError, MemoryError, ValueError, ArithmeticError) as error:
+    except Exception as error:
         gathered.forget()
-        return Outcome(None, kind=type(error).__name__, message=_with_path(str(error), excerpt.path))
-    except OSError as error:
-        gathered.forget()
-        raise StoreError(f"{folder}: cannot be written ({error.strerror})") from None
+        return _bad(excerpt, error)
 
 
-def _with_path(message: str, path: str) -> str:
-    return message if path in message else f"{path}: {message}"
-
-
-@lru_cache(maxsize=1)
-def _quiet_worker() -> None:
-    """Once a worker process: one thread for each library, and Ctrl-C is the parent's business."""
-    import signal
-
-    from threadpoolctl import threadpool_limits
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(limits=1)
+def _bad(excerpt: Excerpt, error: Exception) -> Outcome:
+    """Why there is nothing of an excerpt."""
+    kind = "WorkerDied" if isinstance(error, WorkerDiedError) else type(error).__name__
+    if isinstance(error, DissensusError):
+        message = str(error)
+    else:
+        message = (error.strerror if isinstance(error, OSError) else str(error)) or kind
+    return Outcome(None, kind=kind, message=message if excerpt.path in message else f"{excerpt.path}: {message}")
 
 
 def _in_order(
     excerpts: Sequence[Excerpt], choice: FeatureChoice, folder: Path, jobs: int
-) -> Iterator[tuple[Excerpt, Outcome]]:
+) -> Generator[tuple[Excerpt, Outcome], None, None]:
     """Outcomes in the order of the excerpts, so that the pool is the same for any number of jobs."""
     if jobs == 1:
         for excerpt in excerpts:
-            yield excerpt, _one(excerpt, choice, folder)
+            yield excerpt, _one(choice, folder, excerpt)
         return
-    waiting = deque(excerpts)
-    while waiting:
-        running: deque[tuple[Excerpt, Future[Outcome]]] = deque()
-        with _workers(jobs) as pool:
-            try:
-                while waiting or running:
-                    while waiting and len(running) < 4 * jobs:
-                        running.append((waiting[0], pool.submit(_one, waiting[0], choice, folder)))
-                        waiting.popleft()
-                    outcome = running[0][1].result()
-                    yield running.popleft()[0], outcome
-            except BrokenProcessPool:
-                pass
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        # A worker died. Those that were under way go through workers of their own, so that the culprit is known.
-        for excerpt, _ in running:
-            yield excerpt, _alone(excerpt, choice, folder)
-
-
-def _workers(jobs: int) -> ProcessPoolExecutor:
-    import multiprocessing
-
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_quiet_worker)
-
-
-def _alone(excerpt: Excerpt, choice: FeatureChoice, folder: Path) -> Outcome:
-    with _workers(1) as pool:
-        try:
-            return pool.submit(_one, excerpt, choice, folder).result()
-        except BrokenProcessPool:
-            return Outcome(
-                None, kind="WorkerDied", message=f"{excerpt.path}: the decoder or the features crashed on it"
-            )
+    for ended in in_workers(_one, excerpts, jobs=jobs, shared=(choice, folder)):
+        if isinstance(ended.error, (ImportError, StoreError)):
+            raise ended.error
+        if ended.value is None:
+            assert ended.error is not None
+            yield ended.item, _bad(ended.item, ended.error)
+        else:
+            yield ended.item, ended.value
 
 
 def extract(
@@ -310,7 +277,8 @@ def extract(
     choice : FeatureChoice, optional
         Default: IS13 over windows of 1 s that overlap by half.
     jobs : int
-        Processes; 1 works in this one. A file that crashes a process is set aside like any other bad file.
+        Processes; 1 works in this one. They import dissensus and nothing of the calling script, which needs no
+        ``__main__`` guard, and they end when this process does. A file that crashes one is set aside like any other.
     on_progress : callable, optional
         Called after every file.
 
@@ -336,12 +304,20 @@ def extract(
         pool, n_features=len(columns), feature_names=columns, plan=choice.plan, made_by=decoder_versions()
     ) as writer:
         left = [excerpt for excerpt in excerpts if excerpt.track_id not in writer.known]
-        for stale in writer.folder.glob(f"{_SPILL_PREFIX}*"):
-            stale.unlink(missing_ok=True)
-        outcomes = _in_order(left, choice, writer.folder, min(jobs, max(1, len(left))))
-        report = collect(writer, outcomes, len(left), began=began, on_progress=on_progress)
+        _remove_spilled(writer.folder)
+        try:
+            with closing(_in_order(left, choice, writer.folder, min(jobs, max(1, len(left))))) as outcomes:
+                report = collect(writer, outcomes, len(left), began=began, on_progress=on_progress)
+        finally:
+            _remove_spilled(writer.folder)
         report.n_there = len(excerpts) - len(left)
     return report
+
+
+def _remove_spilled(folder: Path) -> None:
+    """Windows that a stopped job, or a worker that was killed, left on disk."""
+    for stale in folder.glob(f"{_SPILL_PREFIX}*"):
+        stale.unlink(missing_ok=True)
 
 
 def collect(

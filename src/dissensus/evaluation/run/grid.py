@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from dissensus._files import replace_file, write_text
 from dissensus._ids import IdIndex
 from dissensus._threads import set_threads
 from dissensus._version import __version__
+from dissensus._workers import Ended, in_workers
 from dissensus.committee import Committee
 from dissensus.datasets._types import Annotations, Dataset
-from dissensus.errors import ParameterError
+from dissensus.errors import DissensusError, ParameterError
 from dissensus.evaluation.curves import concatenate, read_columns, write_columns
 from dissensus.evaluation.outcome.against_crowd import against_crowd, format_against_crowd
 from dissensus.evaluation.outcome.summary import format_summary, summarise
@@ -35,6 +35,9 @@ from dissensus.evaluation.splits import Splits
 __all__ = ["Evaluation", "run_evaluation"]
 
 Progress = Callable[[int, int], None]
+
+#: So many units that fail before any works: something is wrong with all of them.
+_HOPELESS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,22 +124,11 @@ def _committee(
     return committee, committee.predict_proba(dataset.pool.X, dataset.pool.groups)
 
 
-_place: Workplace | None = None
-
-
-def _enter(place: Workplace) -> None:
-    global _place
-    set_threads(1)
-    _place = place
-
-
-def _work(task: Task, parts: Path) -> Task:
-    assert _place is not None
-    result = run_unit(_place, task)
+def _work(place: Workplace, parts: Path, task: Task) -> None:
+    result = run_unit(place, task)
     scores, queries = _part(parts, task)
     write_columns(queries, result.queries)
     write_columns(scores, result.scores)  # last: its presence says that the unit is done
-    return task
 
 
 def _part(parts: Path, task: Task) -> tuple[Path, Path]:
@@ -145,23 +137,46 @@ def _part(parts: Path, task: Task) -> tuple[Path, Path]:
     return folder / f"{who}-{task.repeat}.parquet", folder / f"{who}-{task.repeat}.queries.parquet"
 
 
-def _run_all(place: Workplace, tasks: list[Task], parts: Path, jobs: int, tick: Callable[[], None]) -> None:
-    if jobs == 1 or len(tasks) <= 1:
-        _enter(place)
-        for task in tasks:
-            _work(task, parts)
-            tick()
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _enter, (place,)) as executor:
-        futures = [executor.submit(_work, task, parts) for task in tasks]
+def _in_turn(place: Workplace, parts: Path, tasks: Iterable[Task]) -> Generator[Ended[Task, None], None, None]:
+    """The units one after the other, in this process."""
+    set_threads(1)
+    for task in tasks:
         try:
-            for future in as_completed(futures):
-                future.result()
+            _work(place, parts, task)
+        except Exception as error:
+            yield Ended(task, error=error)
+        else:
+            yield Ended(task)
+
+
+def _run_all(place: Workplace, tasks: list[Task], parts: Path, jobs: int, tick: Callable[[], None]) -> None:
+    """Run the units. One that fails stops no other, and is named at the end; where none works, the rest is left."""
+    jobs = min(jobs, len(tasks))
+    ends = (
+        _in_turn(place, parts, tasks)
+        if jobs <= 1
+        else in_workers(_work, tasks, jobs=jobs, shared=(place, parts), ordered=False)
+    )
+    failed: list[tuple[Task, Exception]] = []
+    n_done = 0
+    with closing(ends):
+        for ended in ends:
+            if ended.error is None:
+                n_done += 1
                 tick()
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
+                continue
+            failed.append((ended.item, ended.error))
+            if n_done == 0 and len(failed) >= _HOPELESS:
+                break
+    if failed:
+        task, error = min(failed, key=lambda one: one[0])
+        others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        text = f"listener {task.listener}, repeat {task.repeat}{others}: {error}"
+        note = f"{n_done} of {len(tasks)} units are done and kept; run again to try the others"
+        if isinstance(error, DissensusError):
+            raise type(error)(f"{text} ({note})") from error
+        error.add_note(f"{text} ({note})")
+        raise error
 
 
 def run_evaluation(
@@ -187,7 +202,8 @@ def run_evaluation(
         Folder of the results. Finished units lie in ``out/parts``, named by a hash of protocol, data and code: a run that
         was killed continues, one with more repeats adds them.
     jobs : int
-        Processes. Scripts that ask for more than one need the ``if __name__ == "__main__"`` guard of multiprocessing.
+        Processes; 1 works in this one. They import dissensus and nothing of the calling script, which needs no
+        ``__main__`` guard, and they end when this process does.
     listeners : sequence, optional
         Evaluate these only; default: all with at least ``protocol.min_tracks`` labelled tracks. The others remain the
         crowd. A listener's numbers do not depend on who else is evaluated (``crowd="evaluated"`` excepted).
