@@ -14,7 +14,8 @@ from dissensus._validate import as_features, as_float, check_count
 from dissensus.committee._rows import as_classes, as_labels, duplicate, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.linear_votes import Stack, add_votes, is_linear, stack_members, tile_tracks
-from dissensus.committee.member import KINDS, alike, fit_members, kind_of, make_member, member_seed
+from dissensus.committee.member import alike, fit_members, make_member, member_seed
+from dissensus.committee.members import KINDS, kind_of
 from dissensus.committee.members.margins import same_windows
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
 from dissensus.committee.scaler import Scaler, inverse_scaling, refuse_window, standardised

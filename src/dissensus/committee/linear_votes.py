@@ -8,6 +8,7 @@ probabilities and added to the sums of their tracks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +16,6 @@ from numpy.typing import NDArray
 
 from dissensus._backend import resolve
 from dissensus._memory import aligned_empty
-from dissensus.committee.members.cnn_head import CnnHead
-from dissensus.committee.members.gaussian_nb import GaussianNaiveBayes
-from dissensus.committee.members.logistic import LogisticSGD
 
 __all__ = [
     "LANES",
@@ -28,6 +26,7 @@ __all__ = [
     "is_linear",
     "scratch",
     "stack_members",
+    "straight_weights",
     "tile_tracks",
 ]
 
@@ -46,9 +45,31 @@ class Stack(NamedTuple):
     straight: NDArray[np.float32]  # (Kl, F) weights of the sigmoid members
 
 
+#: What a subclass may define anew without predicting otherwise than its linear form says.
+_LEARNING = ("fit", "partial_fit", "know_nothing", "rehearse", "take_in", "restored", "shrink", "set_", "get_", "__")
+
+
 def is_linear(member: Any) -> bool:
-    """True for members that the blocked pass can do."""
-    return type(member) in (GaussianNaiveBayes, CnnHead, LogisticSGD)
+    """True for members that the blocked pass can do (see :class:`dissensus.committee.member.Linear`)."""
+    return _predicts_by_form(type(member))  # type: ignore[arg-type]
+
+
+@cache
+def _predicts_by_form(kind: type[Any]) -> bool:
+    """Whether a class has a linear form, and no subclass of the class that gave it defines its methods of predicting anew."""
+    owner = next((parent for parent in kind.__mro__ if "linear_form" in vars(parent)), None)
+    if owner is None or not hasattr(kind, "SQUASH"):
+        return False
+    newer = kind.__mro__[: kind.__mro__.index(owner)]
+    return not any(
+        callable(getattr(kind, name, None)) and hasattr(owner, name) and not name.startswith(_LEARNING)
+        for parent in newer
+        for name in vars(parent)
+    )
+
+
+def _squashed_by(members: Sequence[Any], squash: str) -> list[int]:
+    return [i for i, member in enumerate(members) if is_linear(member) and squash == member.SQUASH]
 
 
 def stack_members(
@@ -71,8 +92,7 @@ def stack_members(
     common : sequence, optional
         From :func:`common_weights` of the members that these were personalised from.
     """
-    softmax = [i for i, member in enumerate(members) if type(member) in (GaussianNaiveBayes, CnnHead)]
-    sigmoid = [i for i, member in enumerate(members) if type(member) is LogisticSGD]
+    softmax, sigmoid = _squashed_by(members, "softmax"), _squashed_by(members, "sigmoid")
     bent, bend, straight, offset = [], [], [], []
     for i, form in _forms(members).items():
         quadratic, linear, constant = form if columns[i] is None else (part[columns[i]] for part in form)
@@ -84,8 +104,9 @@ def stack_members(
         offset.append(constant - (finite.max() if len(finite) else 0.0))
     for i in sigmoid:
         order = slice(None) if columns[i] is None else columns[i]
-        straight.append(members[i].coef_[order])
-        offset.append(members[i].intercept_[order])
+        _, linear, constant = members[i].linear_form()
+        straight.append(linear.T[order])
+        offset.append(constant[order])
     n_features = int(members[(softmax + sigmoid)[0]].n_features_in_) if softmax or sigmoid else 0
     return Stack(
         np.array(softmax + sigmoid, dtype=np.int64),
@@ -97,17 +118,25 @@ def stack_members(
     )
 
 
+def straight_weights(
+    members: Sequence[Any], columns: Sequence[NDArray[np.int64] | None], where: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Linear weights of the sigmoid members ``where``, in the committee's order of classes, one member above the other."""
+    linear = [(members[i].linear_form()[1].T, columns[i]) for i in where]
+    return np.concatenate([weights if order is None else weights[order] for weights, order in linear])
+
+
 def _forms(members: Sequence[Any]) -> dict[int, tuple[NDArray[np.float64], ...]]:
     """Quadratic and linear weights ``(n_classes, n_features)`` and constants of the softmax members, by their place."""
-    bayes = [i for i, member in enumerate(members) if type(member) is GaussianNaiveBayes]
+    kinds: dict[type[Any], list[int]] = {}
+    for i in _squashed_by(members, "softmax"):
+        kinds.setdefault(type(members[i]), []).append(i)
     forms: dict[int, tuple[NDArray[np.float64], ...]] = {}
-    if bayes:
-        forms |= zip(
-            bayes, zip(*GaussianNaiveBayes.linear_forms([members[i] for i in bayes]), strict=True), strict=True
-        )
-    for i, member in enumerate(members):
-        if type(member) is CnnHead:
-            forms[i] = tuple(part.T for part in member.linear_form())
+    for kind, where in kinds.items():
+        if hasattr(kind, "linear_forms"):
+            forms |= zip(where, zip(*kind.linear_forms([members[i] for i in where]), strict=True), strict=True)
+        else:
+            forms |= {i: tuple(part.T for part in members[i].linear_form()) for i in where}
     return dict(sorted(forms.items()))
 
 

@@ -1,13 +1,19 @@
-"""What a committee asks of its members, and the kinds it can train by name.
+"""What a committee asks of its members, and how they are trained by name.
 
-Any fitted object with ``classes_`` and ``predict_proba`` may vote. A member that also offers :meth:`Rehearsing.rehearse`
-learns from one listener by replay, one that offers ``partial_fit`` learns incrementally; others keep voting as they are.
+Any fitted object with ``classes_`` and ``predict_proba`` may vote. What else it offers decides what can be done with it; nobody
+asks for its class:
+
+- :class:`Named`: it is called by a short name, trained by :meth:`Committee.pretrain`, saved and loaded;
+- :class:`Rehearsing`, or :class:`TrackWise`, or ``rehearse_together`` (several members at once): it learns by replay;
+- ``partial_fit(X, y, sample_weight=)``: it learns incrementally;
+- :class:`Linear`: all such members are asked in one blocked pass over the windows;
+- ``predict_scaled(X)``: as ``predict_proba``, for windows that were checked and never change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,23 +21,21 @@ from sklearn.base import clone
 
 from dissensus._validate import check_count
 from dissensus.committee.folds import group_folds
-from dissensus.committee.members.boosted import BoostedTrees
-from dissensus.committee.members.cnn_head import CnnHead
-from dissensus.committee.members.gaussian_nb import GaussianNaiveBayes
-from dissensus.committee.members.logistic import LogisticSGD
+from dissensus.committee.members import KINDS, kind_of
+from dissensus.committee.members.state import MemberState
 from dissensus.errors import ClassMismatchError, ParameterError
 
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
 __all__ = [
-    "KINDS",
+    "Linear",
     "Member",
+    "Named",
     "Rehearsing",
     "TrackWise",
     "alike",
     "fit_members",
-    "kind_of",
     "make_member",
     "member_seed",
 ]
@@ -123,17 +127,39 @@ class TrackWise(Protocol):
         """Personalised copies of the members after some tracks, ``taken`` in before, of classes ``y`` and weight 1 each."""
 
 
-KINDS: dict[str, Callable[..., Any]] = {
-    "gnb": GaussianNaiveBayes,
-    "sgd": LogisticSGD,
-    "xgb": BoostedTrees,
-    "cnn": CnnHead,
-}
+@runtime_checkable
+class Named(Protocol):
+    """A kind of member that is known by a name (:func:`dissensus.committee.members.register_kind`); an estimator."""
 
-#: Parameters of members called by name, where they differ from the class's own. Naive Bayes: a feature that hardly varies
-#: before a listener comes (one of a catalogue's selections, say) must not decide everything as soon as it does. On 35 real
-#: listeners its F1 starts higher with this, and their answers raise it instead of lowering it.
-_BY_NAME: dict[str, dict[str, float]] = {"gnb": {"var_smoothing": 0.3}}
+    KIND: ClassVar[str]  #: short name
+    DESCRIPTION: ClassVar[str]  #: in reports
+    STATE: ClassVar[
+        MemberState
+    ]  #: what its file holds; more in ``held_parts`` and ``restore_parts``, ``restored`` checks it
+
+    def fit_classes(self, X: Any, y: Any, classes: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """Learn from scratch with the classes and their order given; ``y`` may lack any of them."""
+
+    def know_nothing(self, classes: ArrayLike, n_features: int) -> Any:
+        """Start uniform."""
+
+
+@runtime_checkable
+class Linear(Protocol):
+    """A member whose scores are linear in ``[x, x²]``.
+
+    A subclass keeps the fast path as long as it changes how it learns, not how it predicts: one that defines anew what its
+    parent predicts by is asked through ``predict_proba``, unless it gives a form of its own
+    (:func:`dissensus.committee.linear_votes.is_linear` tells).
+    """
+
+    SQUASH: ClassVar[str]  #: "softmax" of the scores, or "sigmoid" of each, rescaled to sum to 1
+
+    def linear_form(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """``(quadratic (F, C), linear (F, C), constant (C,))``: scores are x²·quadratic + x·linear + constant.
+
+        The quadratic part of a sigmoid is not looked at.
+        """
 
 
 def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
@@ -142,27 +168,21 @@ def make_member(kind: str | Any, seed: int) -> tuple[str, Any]:
     Parameters
     ----------
     kind : str or estimator
-        ``"gnb"``, ``"sgd"``, ``"xgb"``, ``"cnn"`` (a head on embeddings), or any scikit-learn classifier, which is cloned.
+        A name of :data:`~dissensus.committee.members.KINDS`, or any scikit-learn classifier, which is cloned.
     seed : int
         Its ``random_state``, where it has one.
     """
     if isinstance(kind, str):
         if kind not in KINDS:
             raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
-        name, estimator = kind, KINDS[kind](**_BY_NAME.get(kind, {}))
+        name, estimator = kind, KINDS[kind](**getattr(KINDS[kind], "BY_NAME", {}))
     else:
         if not hasattr(kind, "fit") or not hasattr(kind, "predict_proba"):
             raise ParameterError(f"{kind!r} cannot be a member: it needs fit and predict_proba")
-        name = next((key for key, maker in KINDS.items() if type(kind) is maker), type(kind).__name__)
-        estimator = clone(kind)
+        name, estimator = kind_of(kind), clone(kind)
     if "random_state" in estimator.get_params():
         estimator.set_params(random_state=seed)
     return name, estimator
-
-
-def kind_of(member: Any) -> str:
-    """Name of a member's kind: ours by their short names, others by that of their class."""
-    return next((kind for kind, maker in KINDS.items() if type(member) is maker), type(member).__name__)
 
 
 def _fit(member: Any, X: NDArray[np.float32], y: NDArray[Any], classes: NDArray[Any]) -> Any:
@@ -214,7 +234,6 @@ def fit_members(
 def alike(member: Any, before: Any) -> bool:
     """Whether a member knows the same classes and features as another, because it was copied from it."""
     return member is before or (
-        type(member) is type(before)
-        and member.classes_ is before.classes_
+        member.classes_ is before.classes_
         and getattr(member, "n_features_in_", None) == getattr(before, "n_features_in_", None)
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dissensus.committee._memo import Memo
 
 __all__ = ["Rehearsal", "draw_rehearsal", "thin"]
 
@@ -31,17 +32,18 @@ class Rehearsal:
         return len(self.y)
 
     @cached_property
-    def kept(self) -> dict[Any, Any]:
-        """What members worked out from this buffer alone, for next time."""
-        return {}
+    def memo(self) -> Memo:
+        """What members worked out from this buffer, for next time."""
+        return Memo()
 
     def weight(self, n_classes: int, total: float) -> NDArray[np.float64]:
         """Weight per window: ``total`` in all, the same for every class that is present."""
-        if ("weight", n_classes) not in self.kept:
+
+        def count() -> tuple[int, NDArray[np.int64]]:
             count = np.bincount(self.y, minlength=n_classes)
-            present = max(int((count > 0).sum()), 1)
-            self.kept["weight", n_classes] = present, np.maximum(count, 1)[self.y]
-        present, sharers = self.kept["weight", n_classes]
+            return max(int((count > 0).sum()), 1), np.maximum(count, 1)[self.y]
+
+        present, sharers = self.memo.get(("weight", n_classes), (), count)
         result: NDArray[np.float64] = total / present / sharers
         return result
 

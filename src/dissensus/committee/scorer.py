@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 
 from dissensus._backend import resolve
 from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_float
+from dissensus.committee._memo import Memo
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
 from dissensus.committee.linear_votes import (
@@ -29,10 +29,11 @@ from dissensus.committee.linear_votes import (
     is_linear,
     scratch,
     stack_members,
+    straight_weights,
     tile_tracks,
 )
-from dissensus.committee.members.boosted import BoostedTrees
 from dissensus.committee.members.logistic import principal_axes
+from dissensus.committee.members.margins import never_changes
 from dissensus.committee.scaler import refuse_window
 from dissensus.errors import ParameterError
 
@@ -83,11 +84,11 @@ class TrackScorer:
         self._tiles = tile_tracks(self._start)
         self._cuts = _cut(self._tiles)
         self._lock = threading.Lock()
-        self._margins: dict[int, tuple[Any, NDArray[np.float32]]] = {}
-        self._others: dict[int, tuple[Any, NDArray[Any]]] = {}
+        self._memo = Memo()
         self._windows = windows[:0].astype(np.float32)
         if not all(is_linear(member) for member in self._base.members):
             self._windows = self._base.scale(windows)
+            never_changes(self._windows)
         self._panels = aligned_empty((count_panels(self._tiles), self._base.n_features_in_, LANES))
         self._lay(windows, order)
         self._prepare_linear()
@@ -123,7 +124,7 @@ class TrackScorer:
         self._axes = np.zeros((width, 0))
         if base.rehearsal is not None and len(usual.straight):
             first = base.members[int(usual.member[usual.n_softmax])]
-            self._axes = principal_axes(base.rehearsal, first.rank)
+            self._axes = principal_axes(base.rehearsal, getattr(first, "rank", 0))
         self._small, self._bent, self._straight = (
             aligned_zeros((len(self._panels), n, LANES))
             for n in (self._axes.shape[1], len(usual.bent), len(usual.straight))
@@ -220,15 +221,8 @@ class TrackScorer:
         move = np.zeros((len(stack.straight), self._axes.shape[1]), dtype=np.float32)
         if len(where) == 0:
             return move, self._straight
-        order = [committee.member_columns[i] for i in where]
         coef, usual = (
-            np.concatenate(
-                [
-                    source.members[i].coef_ if o is None else source.members[i].coef_[o]
-                    for i, o in zip(where, order, strict=True)
-                ]
-            )
-            for source in (committee, self._base)
+            straight_weights(source.members, source.member_columns, where) for source in (committee, self._base)
         )
         step = coef - usual
         inside = step @ self._axes
@@ -241,21 +235,9 @@ class TrackScorer:
 
     def _other_proba(self, m: int, member: Any) -> NDArray[Any]:
         """Probabilities of the windows by a member that is not linear; trees it shares with the base are not asked again."""
-        scaled = self._windows
-        if isinstance(member, BoostedTrees):
-            trees = (member.booster_, *member.continued_)
-            kept = self._margins.get(m)
-            if (
-                kept is None
-                or len(kept[0]) != len(trees)
-                or any(a is not b for a, b in zip(kept[0], trees, strict=True))
-            ):
-                kept = self._margins[m] = (trees, member._base(scaled))
-            return softmax(member._correct(scaled, kept[1])[:, : len(member.classes_)], axis=1)
-        kept = self._others.get(m)
-        if kept is None or kept[0] is not member:
-            kept = self._others[m] = (member, np.asarray(member.predict_proba(scaled)))
-        return kept[1]
+        if hasattr(member, "predict_scaled"):
+            return np.asarray(member.predict_scaled(self._windows))
+        return self._memo.get(m, (member,), lambda: np.asarray(member.predict_proba(self._windows)))
 
 
 def _cut(tiles: NDArray[np.int64]) -> NDArray[np.int64]:

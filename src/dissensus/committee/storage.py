@@ -52,11 +52,12 @@ def save(committee: Committee, path: str | Path) -> None:
 
     def put(array: Any) -> str:
         """Name of a tensor; what several members share is written once."""
-        if id(array) not in names:
-            keep.append(array)
-            names[id(array)] = f"t{len(names)}"
-            tensors[names[id(array)]] = np.ascontiguousarray(states.as_array(array))
-        return names[id(array)]
+        known = id(states.owner(array))
+        if known not in names:
+            keep.append(states.owner(array))
+            names[known] = f"t{len(names)}"
+            tensors[names[known]] = np.ascontiguousarray(states.as_array(array))
+        return names[known]
 
     body: dict[str, Any] = {
         "format": FORMAT,

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from dissensus._defaults import REPLAY_WEIGHT
-from dissensus.committee.member import KINDS
+from dissensus.committee.members import KINDS
 from dissensus.errors import ParameterError
 from dissensus.strategies.strategy import published_strategies, registered_strategies
 

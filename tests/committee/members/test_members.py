@@ -13,9 +13,17 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dissensus._backend import resolve
 from dissensus.committee import BoostedTrees, GaussianNaiveBayes, LogisticSGD
+from dissensus.committee.members import KINDS
+from dissensus.committee.members.cnn_head import CnnHead
 from dissensus.errors import LabelError, ParameterError
 
-MEMBERS = [GaussianNaiveBayes(), LogisticSGD(random_state=0), BoostedTrees(n_rounds=10, random_state=0)]
+SMALL: dict[Any, dict[str, Any]] = {
+    GaussianNaiveBayes: {},
+    LogisticSGD: {"random_state": 0},
+    BoostedTrees: {"n_rounds": 10, "random_state": 0},
+    CnnHead: {},
+}
+MEMBERS = [kind(**small) for kind, small in SMALL.items()]
 QUADRANTS = np.array(["Q1", "Q2", "Q3", "Q4"])
 
 
@@ -26,6 +34,10 @@ def quadrants(n: int = 400, n_features: int = 6, seed: int = 0) -> tuple[np.ndar
     X[:, 0] += np.where(np.isin(y, (0, 1)), 1, -1)
     X[:, 1] += np.where(np.isin(y, (0, 3)), 1, -1)
     return X, QUADRANTS[y]
+
+
+def test_every_kind_is_tried_here() -> None:
+    assert set(SMALL) == set(KINDS.values())
 
 
 @parametrize_with_checks(MEMBERS)

@@ -54,14 +54,14 @@ class Anchor(NamedTuple):
 
 def principal_axes(rehearsal: Rehearsal, rank: int) -> NDArray[np.float64]:
     """Leading eigenvectors of the rehearsal's second moments, ``(n_features, rank)``; all directions where they are few."""
-    if ("axes", rank) not in rehearsal.kept:
+
+    def leading() -> NDArray[np.float64]:
         rows = rehearsal.X.astype(np.float64)
-        axes = np.eye(rows.shape[1])
-        if rank < rows.shape[1]:
-            axes = np.ascontiguousarray(np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :rank])
-        rehearsal.kept["axes", rank] = axes
-    held: NDArray[np.float64] = rehearsal.kept["axes", rank]
-    return held
+        if rank >= rows.shape[1]:
+            return np.eye(rows.shape[1])
+        return np.ascontiguousarray(np.linalg.eigh(rows.T @ rows)[1][:, ::-1][:, :rank])
+
+    return rehearsal.memo.get(("axes", rank), (), leading)
 
 
 def anchor_of(members: Sequence[Any], rehearsal: Rehearsal | None) -> Anchor:
@@ -69,14 +69,7 @@ def anchor_of(members: Sequence[Any], rehearsal: Rehearsal | None) -> Anchor:
     source = tuple(part for member in members for part in (member.coef_, member.intercept_))
     if rehearsal is None:
         return _make(members, source, None)
-    kept: Anchor | None = rehearsal.kept.get("anchor")
-    if (
-        kept is None
-        or len(kept.source) != len(source)
-        or any(a is not b for a, b in zip(kept.source, source, strict=True))
-    ):
-        kept = rehearsal.kept["anchor"] = _make(members, source, rehearsal)
-    return kept
+    return rehearsal.memo.get("anchor", source, lambda: _make(members, source, rehearsal))
 
 
 def _make(members: Sequence[Any], source: tuple[Any, ...], rehearsal: Rehearsal | None) -> Anchor:

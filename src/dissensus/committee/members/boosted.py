@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import threading
 import weakref
 from collections.abc import Sequence
@@ -20,15 +21,18 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._threads import thread_budget
 from dissensus.committee._rows import as_classes, distinct_rows, encode
-from dissensus.committee.members.correction import Taken, binned, corrected
-from dissensus.committee.members.margins import digest_of, kept_margin, same_windows
+from dissensus.committee.members.margins import kept_margin, never_changes, same_windows
 from dissensus.committee.members.small_trees import Bins, SmallTrees, grow
+from dissensus.committee.members.state import FileParts, MemberState, Shared
 from dissensus.errors import ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
 
 __all__ = ["BoostedTrees"]
+
+#: Windows of a track ``(n, n_features)``, their bins in the rehearsal's cuts, and margins ``(n_members, n, n_outputs)``.
+Taken = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]
 
 
 class BoostedTrees(ClassifierMixin, BaseEstimator):
@@ -65,6 +69,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     correction_ : SmallTrees or None
         The trees of :meth:`rehearse`, which start from the margins of all others.
     """
+
+    KIND = "xgb"
+    DESCRIPTION = "boosted trees"
+    STATE = MemberState({}, ("seed_",))
 
     booster_: Any
     correction_: Any
@@ -247,7 +255,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         taken: list[Taken] = []
         if len(X):
             taken = BoostedTrees.take_in(members, X, np.arange(len(X)), np.array([0, len(X)]), rehearsal=rehearsal)
-        return corrected(members, taken, y, weight, rehearsal, n0)
+        return _corrected(members, taken, y, weight, rehearsal, n0)
 
     @staticmethod
     def take_in(
@@ -262,7 +270,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         rows = np.ascontiguousarray(X[row], dtype=np.float32)
         index = np.empty((len(rows), 0), dtype=np.uint8)  # without a buffer the answers themselves decide on bins
         if rehearsal is not None:
-            index = binned(rehearsal, members[0].rehearse_bins)[0].index(rows)
+            index = _binned(rehearsal, members[0].rehearse_bins)[0].index(rows)
         with same_windows(rows):
             margin = np.stack([member._base(rows) for member in members])
         return [(rows[a:b], index[a:b], margin[:, a:b]) for a, b in pairwise(start.tolist())]
@@ -278,7 +286,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     ) -> list[BoostedTrees]:
         """:meth:`rehearse_together` from what was taken in of the tracks, each of weight 1."""
         count = np.array([len(rows) for rows, _, _ in taken], dtype=np.int64)
-        return corrected(members, taken, np.repeat(y, count), np.repeat(1.0 / count, count), rehearsal, n0)
+        return _corrected(members, taken, np.repeat(y, count), np.repeat(1.0 / count, count), rehearsal, n0)
 
     def _margin(self, trees: Any, X: NDArray[Any], onto: NDArray[Any] | None) -> NDArray[np.float32]:
         """Margins ``(n_samples, n_outputs)`` of these trees (None: no tree), on top of others."""
@@ -291,29 +299,145 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
 
     def _base(self, X: NDArray[Any]) -> NDArray[np.float32]:
         """Margins of all trees but the correction's; of windows seen before, only new trees are asked."""
-        windows = digest_of(X)
         margin = self._margin(None, X, None)
         for trees in (self.booster_, *self.continued_):
             if trees is not None:
-                margin = kept_margin(trees, windows, partial(self._margin, trees, X, margin))
+                margin = kept_margin(trees, X, partial(self._margin, trees, X, margin))
         return margin
 
     def _correct(self, X: NDArray[Any], margin: NDArray[Any]) -> NDArray[np.float32]:
         """``margin`` plus what the correction says."""
         return margin if self.correction_ is None else self.correction_.add_to(margin, X)
 
+    def held_parts(self) -> dict[str, Any]:
+        """Trees, for a file: those of ``fit`` as their own format's bytes, small ones as arrays."""
+        parts: dict[str, Any] = {}
+        if self.booster_ is not None:
+            booster = self.booster_
+            parts["booster_"] = Shared(booster, lambda: np.frombuffer(booster_to_bytes(booster), dtype=np.uint8))
+        small = {f"continued_{i}": trees for i, trees in enumerate(self.continued_)}
+        if self.correction_ is not None:
+            small["correction"] = self.correction_
+        return parts | {
+            f"{name}.{part}": array for name, trees in small.items() for part, array in trees.parts().items()
+        }
+
+    def restore_parts(self, parts: FileParts) -> None:
+        """Trees, from a file.
+
+        Raises
+        ------
+        ModelFormatError
+            A part is missing, unknown, or does not fit.
+        """
+        self.booster_ = None
+        held = parts.names.get("booster_")
+        if held is not None:
+            if held not in parts.made:
+                raw = parts.take(held, "u1", ("N",)).tobytes()
+                parts.made[held] = _booster_for(raw, self._n_outputs, self.n_features_in_)
+            self.booster_ = parts.made[held]
+        listed = set(parts.names) - {"booster_"}
+        corrected = "correction.feature" in listed
+        n_continued = len(listed) // len(SmallTrees.PARTS) - int(corrected)
+        names = [f"continued_{i}" for i in range(n_continued)] + ["correction"] * corrected
+        if listed != {f"{name}.{part}" for name in names for part in SmallTrees.PARTS}:
+            raise ModelFormatError("an xgb member has other parts than this release's")
+        trees = [
+            SmallTrees.checked(
+                *(parts.array(f"{name}.{part}", *form) for part, form in SmallTrees.PARTS.items()),
+                n_outputs=self._n_outputs,
+                n_features=self.n_features_in_,
+            )
+            for name in names
+        ]
+        self.continued_ = tuple(trees[:n_continued])
+        self.correction_ = trees[-1] if corrected else None
+
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities ``(n_samples, n_classes)``, rows summing to 1; uniform before the first tree."""
         check_is_fitted(self, "classes_")
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        margin = self._correct(rows, self._base(rows))[:, : len(self.classes_)]
-        proba: NDArray[np.float32] = softmax(margin, axis=1)
+        return self.predict_scaled(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+
+    def predict_scaled(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        """:meth:`predict_proba` of windows that were checked before."""
+        proba: NDArray[np.float32] = softmax(self._correct(X, self._base(X))[:, : len(self.classes_)], axis=1)
         return proba
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class; the earliest one on ties."""
         best = self.predict_proba(X).argmax(axis=1)
         return self.classes_[best]
+
+
+def _corrected(
+    members: Sequence[BoostedTrees],
+    taken: Sequence[Taken],
+    y: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    rehearsal: Rehearsal | None,
+    n0: float,
+) -> list[BoostedTrees]:
+    """Copies of the members that have learnt the windows that were taken in, and nothing else."""
+    new = [copy.copy(member) for member in members]
+    for member in new:
+        member.correction_ = None
+    if not taken:
+        return new
+    first = members[0]
+    rows, index = (np.concatenate([track[i] for track in taken]) for i in (0, 1))
+    margins = np.concatenate([track[2] for track in taken], axis=1)
+    answers = np.zeros((len(rows), first._n_outputs))
+    answers[np.arange(len(rows)), y] = 1.0
+    start, target = list(margins.astype(np.float64)), [answers] * len(new)
+    if rehearsal is None:
+        bins = Bins.of(rows, first.rehearse_bins)
+        index = bins.index(rows)
+    else:
+        bins, known_index = _binned(rehearsal, first.rehearse_bins)
+        index = np.concatenate([known_index, index])
+        weight = np.concatenate([rehearsal.weight(len(first.classes_), n0), weight])
+        known, odds = _known(rehearsal, members)
+        start = [np.concatenate(pair) for pair in zip(known, start, strict=True)]
+        target = [np.concatenate([mine, answers]) for mine in odds]
+    for member, margin, wanted in zip(new, start, target, strict=True):
+        member.correction_ = grow(
+            bins,
+            index,
+            wanted,
+            weight,
+            margin,
+            n_trees=member.rehearse_rounds,
+            depth=member.rehearse_depth,
+            settings=(member.rehearse_rate, member.reg_lambda, member.min_child_weight),
+            seed=member.seed_,
+        )
+    return new
+
+
+def _known(
+    rehearsal: Rehearsal, members: Sequence[BoostedTrees]
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Margins and probabilities of the rehearsal windows; the same members are asked once."""
+    source = tuple(trees for member in members for trees in (member.booster_, *member.continued_))
+
+    def ask() -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+        never_changes(rehearsal.X)
+        margins = [member._base(rehearsal.X) for member in members]
+        odds = [np.asarray(softmax(margin, axis=1), dtype=np.float64) for margin in margins]
+        return [margin.astype(np.float64) for margin in margins], odds
+
+    return rehearsal.memo.get("boosted", source, ask)
+
+
+def _binned(rehearsal: Rehearsal, max_bin: int) -> tuple[Bins, NDArray[np.uint8]]:
+    """Bins of a rehearsal buffer, and its windows in them."""
+
+    def cut() -> tuple[Bins, NDArray[np.uint8]]:
+        bins = Bins.of(rehearsal.X, max_bin)
+        return bins, bins.index(rehearsal.X)
+
+    return rehearsal.memo.get(("bins", max_bin), (), cut)
 
 
 _threads_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -356,4 +480,15 @@ def booster_from_bytes(raw: bytes) -> Any:
         booster.load_model(bytearray(raw))
     except xgboost.core.XGBoostError as error:
         raise ModelFormatError(f"the boosted trees cannot be read: {str(error).splitlines()[0]}") from None
+    return booster
+
+
+def _booster_for(raw: bytes, n_outputs: int, n_features: int) -> Any:
+    booster = booster_from_bytes(raw)
+    learner = json.loads(booster.save_config())["learner"]["learner_model_param"]
+    if int(learner["num_class"]) != n_outputs or int(learner["num_feature"]) != n_features:
+        raise ModelFormatError(
+            f"boosted trees for {learner['num_class']} classes and {learner['num_feature']} features; "
+            f"the committee has {n_outputs} and {n_features}"
+        )
     return booster

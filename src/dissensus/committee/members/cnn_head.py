@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from dissensus.committee._rows import as_classes, encode, one_hot
+from dissensus.committee.members.state import MemberState
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ class CnnHead(ClassifierMixin, BaseEstimator):
     array(['Q1'], dtype='<U2')
     """
 
+    KIND = "cnn"
+    DESCRIPTION = "a head on the embeddings of a convolutional network"
+    STATE = MemberState({"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))}, ("n_iter_",))
+    SQUASH = "softmax"
     #: A track's answer is about all of its chunks: they enter as their mean.
     rehearses_every_window = True
 

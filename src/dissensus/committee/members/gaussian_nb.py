@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._backend import resolve
 from dissensus.committee._rows import as_classes, duplicate, encode
-from dissensus.errors import ParameterError
+from dissensus.committee.members.state import MemberState
+from dissensus.errors import ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
     from dissensus.committee.rehearsal import Rehearsal
@@ -56,6 +57,15 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
     ['sad', 'glad']
     """
 
+    KIND = "gnb"
+    DESCRIPTION = "naive Bayes"
+    STATE = MemberState(
+        {"class_count_": ("f8", ("C",)), "theta_": ("f8", ("C", "F")), "var_": ("f8", ("C", "F"))}, ("epsilon_",)
+    )
+    #: A feature that hardly varies before a listener comes (one of a catalogue's selections, say) must not decide everything
+    #: as soon as it does. On 35 real listeners F1 starts higher with this, and their answers raise it instead of lowering it.
+    BY_NAME: ClassVar[dict[str, float]] = {"var_smoothing": 0.3}
+    SQUASH = "softmax"
     #: Sufficient statistics cost so little that every window of an answer is used.
     rehearses_every_window = True
 
@@ -192,6 +202,17 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
         count, mean, spread = class_statistics(tracks, y, np.ones(len(tracks)), n_classes)
         var = mean[:, n_features:] + spread[:, :n_features]  # within the tracks, and between them
         return _merged(members, count, mean[:, :n_features], var, None if rehearsal is None else n0)
+
+    def restored(self) -> None:
+        """Check what a file said.
+
+        Raises
+        ------
+        ModelFormatError
+            A negative variance or count.
+        """
+        if (self.var_ < 0).any() or (self.class_count_ < 0).any() or not self.epsilon_ > 0:
+            raise ModelFormatError("a gnb member has a negative variance or count")
 
     def gaussians(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Log prior ``(C,)``, mean and variance ``(C, F)`` used for prediction; a class never seen takes the pooled ones."""

@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from dissensus._backend import resolve
 from dissensus.committee._rows import as_classes, distinct_rows, duplicate, encode, one_hot
 from dissensus.committee.members.anchored import Anchor, anchor_of, moved_weights, principal_axes, seen_by
+from dissensus.committee.members.state import MemberState
 from dissensus.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
     ----------
     .. [1] L. Bottou, "Stochastic gradient descent tricks", 2012.
     """
+
+    KIND = "sgd"
+    DESCRIPTION = "logistic regression"
+    STATE = MemberState({"coef_": ("f8", ("C", "F")), "intercept_": ("f8", ("C",))}, ("t_", "eta0_"))
+    SQUASH = "sigmoid"
 
     def __init__(
         self,
@@ -255,6 +261,14 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
         weight = np.repeat(1.0 / count, count)
         told = np.concatenate(taken, axis=1)
         return _moved(members, anchor_of(members, rehearsal), told, np.repeat(y, count), weight, n0)
+
+    def restored(self) -> None:
+        """Complete what a file said."""
+        self._n_averaged = 0
+
+    def linear_form(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """``(quadratic (F, C), linear (F, C), constant (C,))`` with log odds x²·quadratic + x·linear + constant."""
+        return np.broadcast_to(0.0, self.coef_.T.shape), self.coef_.T, self.intercept_
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds of each class against the rest ``(n_samples, n_classes)``; for two classes of the second, ``(n_samples,)``."""

@@ -8,17 +8,20 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["digest_of", "kept_margin", "same_windows"]
+__all__ = ["digest_of", "kept_margin", "never_changes", "same_windows"]
 
 #: Entries, and bytes of margins, kept for one booster; the least recently used go first.
 _MOST_ENTRIES, _MOST_BYTES = 64, 32 * 2**20
 
 _kept: weakref.WeakKeyDictionary[Any, OrderedDict[bytes, NDArray[np.float32]]] = weakref.WeakKeyDictionary()
+#: Windows that never change, by address, and margins on them.
+_fixed: dict[int, tuple[weakref.ref[Any], weakref.WeakKeyDictionary[Any, NDArray[np.float32]]]] = {}
 _lock = threading.Lock()
 _scope = threading.local()
 
@@ -45,18 +48,42 @@ def digest_of(X: NDArray[Any]) -> bytes:
     return found.digest()
 
 
-def kept_margin(trees: Any, windows: bytes, work_out: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """``work_out()``, or what it gave for this booster and windows with these contents; read-only.
+def never_changes(X: NDArray[Any]) -> None:
+    """Declare that ``X`` never changes: margins on it are kept as long as it lives, and it is made read-only."""
+    with _lock:
+        known = _fixed.get(id(X))
+        if known is None or known[0]() is not X:
+            X.flags.writeable = False
+            _fixed[id(X)] = (weakref.ref(X, partial(_forget, id(X))), weakref.WeakKeyDictionary())
+
+
+def _forget(name: int, gone: weakref.ref[Any]) -> None:
+    if name in _fixed and _fixed[name][0] is gone:
+        del _fixed[name]
+
+
+def kept_margin(trees: Any, X: NDArray[Any], work_out: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """``work_out()``, or what it gave for this booster and windows of these contents; read-only.
 
     Parameters
     ----------
     trees : xgboost.Booster or SmallTrees
         The newest trees of a model. Never changed, as all of ours; what is kept is forgotten with it.
-    windows : bytes
-        From :func:`digest_of`.
+    X : (n_windows, n_features) ndarray
+        The windows: known by their contents, or, if they never change (:func:`never_changes`), by themselves.
     work_out : callable
         Gives the margins, ``(n_windows, n_outputs)``.
     """
+    fixed = _fixed.get(id(X))
+    if fixed is not None and fixed[0]() is X:
+        found = fixed[1].get(trees)
+        if found is None:
+            found = work_out()
+            found.flags.writeable = False
+            with _lock:
+                fixed[1][trees] = found
+        return found
+    windows = digest_of(X)
     with _lock:
         mine = _kept.setdefault(trees, OrderedDict())
         found = mine.get(windows)

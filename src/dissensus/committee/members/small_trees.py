@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._backend import resolve
+from dissensus.errors import ModelFormatError
 
 __all__ = ["Bins", "SmallTrees", "grow"]
 
@@ -66,9 +68,44 @@ class SmallTrees:
         Margins.
     """
 
+    #: Type and shape of each array in a file: trees, inner nodes, leaves, classes.
+    PARTS: ClassVar[dict[str, tuple[str, tuple[str, ...]]]] = {
+        "feature": ("i8", ("T", "M")),
+        "threshold": ("f4", ("T", "M")),
+        "leaf": ("f4", ("T", "L", "O")),
+    }
+
     feature: NDArray[np.int64]
     threshold: NDArray[np.float32]
     leaf: NDArray[np.float32]
+
+    @classmethod
+    def checked(
+        cls, feature: NDArray[Any], threshold: NDArray[Any], leaf: NDArray[Any], *, n_outputs: int, n_features: int
+    ) -> SmallTrees:
+        """Trees from a file whose every step stays inside the arrays.
+
+        Raises
+        ------
+        ModelFormatError
+            Arrays that do not fit together, or a tree that asks for a feature that is not there.
+        """
+        n_leaves = feature.shape[1] + 1
+        if (
+            threshold.shape != feature.shape
+            or leaf.shape != (len(feature), n_leaves, n_outputs)
+            or n_leaves & (n_leaves - 1)
+        ):
+            raise ModelFormatError("the trees of a correction do not fit together")
+        if (feature < -1).any() or (feature >= n_features).any() or not np.isfinite(threshold).all():
+            raise ModelFormatError(
+                f"a tree of a correction asks for a feature outside 0..{n_features - 1}, or for no number"
+            )
+        return cls(feature.copy(), threshold.copy(), leaf.copy())
+
+    def parts(self) -> dict[str, NDArray[Any]]:
+        """The arrays by their names in a file."""
+        return {name: getattr(self, name) for name in self.PARTS}
 
     def __len__(self) -> int:
         return len(self.feature)

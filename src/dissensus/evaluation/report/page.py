@@ -17,13 +17,13 @@ from dissensus.evaluation.report import sections
 from dissensus.evaluation.report.markup import answers, items, page, table
 from dissensus.evaluation.report.personalised_table import personalised_rows
 from dissensus.evaluation.report.sentences import (
-    MEMBER,
     UPDATE,
     asked,
     control_sentence,
     human_sentence,
     in_short,
     limits,
+    member_words,
 )
 from dissensus.strategies.strategy import registered_strategies
 
@@ -55,7 +55,7 @@ def _asked(results: Results) -> str:
     asked_by = {known.name: known.description for known in registered_strategies()}
     kinds = [*protocol.kinds, *(["committee"] if "committee" in results.curves.member else [])]
     return f"""<p>{escape(asked(results))}</p>
-<p>Scored, each by itself:</p><ul>{_words(MEMBER, kinds)}</ul>
+<p>Scored, each by itself:</p><ul>{_words(member_words(), kinds)}</ul>
 <p>Tracks chosen by:</p><ul>{_words(asked_by, protocol.strategies)}</ul>
 <p>Learnt by:</p><ul>{_words(UPDATE, protocol.updates)}</ul>
 <p class="note">Scores are weighted F1 over tracks: 0 to 1, 1 where every track is given the quadrant that the listener heard. A

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from dissensus.committee.members import KINDS
 from dissensus.evaluation.outcome.for_whom import Third
 from dissensus.evaluation.outcome.paired_tests import PairedTests
 from dissensus.evaluation.outcome.personalised import ALL, EffectivePersonalisation
@@ -20,6 +21,7 @@ __all__ = [
     "human_sentence",
     "in_short",
     "limits",
+    "member_words",
     "row_of",
     "settled",
     "who_sentence",
@@ -30,17 +32,18 @@ UPDATE: Final = {
     "replay": "refitted from the pre-trained state on all answers so far and a memory of what it learnt before",
     "incremental": "trained further on the newest answers alone",
 }
-MEMBER: Final = {
-    "gnb": "naive Bayes",
-    "sgd": "logistic regression",
-    "xgb": "boosted trees",
-    "cnn": "a head on the embeddings of a convolutional network",
+_BESIDE: Final = {
     "committee": "the mean of all classifiers",
     "crowd": "what other people said of a track, no committee",
     "residual": "the listener model: the crowd and what is personal on top",
     "crowd-new": "the crowd, where nobody's votes on the held-out tracks may be used",
     "residual-new": "the listener model on that crowd",
 }
+
+
+def member_words() -> dict[str, str]:
+    """What each member of an evaluation is, by its name."""
+    return {name: kind.DESCRIPTION for name, kind in KINDS.items()} | _BESIDE
 
 
 def row_of(results: Results, update: str, member: str, strategy: str = ALL) -> dict[str, Any] | None:
