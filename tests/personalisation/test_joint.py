@@ -49,10 +49,10 @@ def test_members_of_all_parts_speak_of_the_first_ones_tracks_and_classes(parts) 
 
 
 def test_an_answer_teaches_every_part_what_it_would_have_learnt_alone(parts) -> None:
-    tracks, labels = np.array([3, 17, 8]), np.array([2, 0, 1])
-    joint = JointLearner(parts).update(tracks, labels)
-    np.testing.assert_array_equal(joint.pool_proba()[:4], parts[0].update(tracks, labels).pool_proba())
-    alone = parts[1].update(29 - tracks, np.array([1, 2, 0])[labels])
+    told = (((3, 2), (17, 0)), ((8, 1),))
+    joint = JointLearner(parts).update(told)
+    np.testing.assert_array_equal(joint.pool_proba()[:4], parts[0].update(told).pool_proba())
+    alone = parts[1].update((((26, 0), (12, 1)), ((21, 2),)))
     np.testing.assert_array_equal(joint.pool_proba()[4:], alone.pool_proba()[:, ::-1][:, :, [1, 2, 0]])
 
 

@@ -28,6 +28,8 @@ from dissensus.errors import (
 from dissensus.features import Pool
 from dissensus.personalisation import CommitteeLearner, Session, StopWhenStable
 from dissensus.personalisation.listener.model import ListenerModel
+from dissensus.personalisation.stopping import Progress
+from dissensus.personalisation.told import Told, columns_of
 from dissensus.strategies import consensus_entropy
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])
@@ -161,7 +163,11 @@ def test_stops_when_predictions_are_stable(committee: Committee) -> None:
 
 
 def test_stability_looks_back_as_far_as_it_says() -> None:
-    rule = StopWhenStable(answers=4, changed=0.25)
+    stop = StopWhenStable(answers=4, changed=0.25)
+
+    def rule(history: list[tuple[int, np.ndarray]]) -> bool:
+        return stop(Progress(6, history, Tally(np.zeros(4)), np.arange(3)))
+
     a, b = np.array([0, 0, 0, 0]), np.array([1, 1, 0, 0])
     assert not rule([])
     assert not rule([(0, a), (2, a)])
@@ -444,8 +450,8 @@ class Tally:
         row = (self.counts + 1) / (self.counts.sum() + 4)
         return np.tile(row, (1, POOL.n_tracks, 1)).astype(np.float32)
 
-    def update(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> Tally:
-        return Tally(np.bincount(class_index, minlength=4).astype(np.float64))
+    def update(self, told: Told) -> Tally:
+        return Tally(np.bincount(columns_of(told)[1], minlength=4).astype(np.float64))
 
 
 def test_any_learner_will_do() -> None:

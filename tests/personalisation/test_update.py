@@ -13,7 +13,8 @@ from dissensus._threads import run_blocks
 from dissensus.committee import BoostedTrees, Committee
 from dissensus.committee.members import anchored
 from dissensus.errors import FeatureMismatchError, LabelError, ParameterError
-from dissensus.personalisation.update import hear, personalise, replay
+from dissensus.personalisation import update as rules
+from dissensus.personalisation.update import HEARD_BYTES, Updates, hear, personalise, replay
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])
 KINDS = ("gnb", "sgd", BoostedTrees(n_rounds=10))
@@ -177,17 +178,42 @@ def test_incremental_boosting_forgets_what_replay_keeps(committee: Committee) ->
     assert accuracy(kept, "xgb", new, said[::4], new_track) > start - 0.1
 
 
+@pytest.mark.parametrize("limit", [HEARD_BYTES, 400])
+def test_prepared_tracks_give_the_same_bits_and_are_bounded(
+    committee: Committee, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "HEARD_BYTES", limit)
+    X, y, track = tracks(12, 7)
+    index = np.searchsorted(CLASSES, y[::4])
+    updates, told = Updates(committee, X, track), ()
+    for i in (3, 1, 8, 3 + 2, 11, 0):
+        told = (*told, ((i, int(index[i])),))
+        kept = np.isin(track, [batch[0][0] for batch in told])
+        fresh = personalise(committee, X[kept], y[kept], track[kept])
+        np.testing.assert_array_equal(updates.taught(told).predict_proba(X), fresh.predict_proba(X))
+    held = list(updates._heard.values())
+    assert updates._heard_bytes == sum(one.nbytes for one in held) <= limit
+    assert (len(held) == 6) == (limit == HEARD_BYTES)
+
+
 def test_incremental_takes_the_last_tracks_and_stops_at_its_cap() -> None:
     X, y, track = tracks(40, 0)
     start = Committee.pretrain(
         X, y, track, kinds=("gnb", "sgd", BoostedTrees(n_rounds=3, continue_rounds=4, max_rounds=9)), n_folds=1
     )
-    last = personalise(start, X, y, track, update="incremental", n_new=2)
     alone = personalise(start, X[-8:], y[-8:], track[-8:], update="incremental")
+    index = np.searchsorted(CLASSES, y[::4])
+    told = tuple(((i, int(index[i])), (i + 1, int(index[i + 1]))) for i in (30, 34, 38))
+    updates = Updates(start, X, track, update="incremental")
+    last = updates.taught(told[2:])
     np.testing.assert_array_equal(last.predict_proba(X), alone.predict_proba(X))
+    first = updates.taught(told[:2])
+    on, anew = updates.taught(told, first, told[:2]), updates.taught(told, last, told[2:])
+    np.testing.assert_array_equal(on.predict_proba(X), anew.predict_proba(X))
+    assert not np.array_equal(on.predict_proba(X), last.predict_proba(X))
     rounds = []
     for _ in range(3):
-        start = personalise(start, X, y, track, update="incremental", n_new=2)
+        start = personalise(start, X[-8:], y[-8:], track[-8:], update="incremental")
         rounds.append(start.members[2].n_rounds_)
     assert rounds == [7, 9, 9]
 

@@ -3,8 +3,9 @@
 from dissensus.personalisation.joint import JointLearner
 from dissensus.personalisation.learner import CommitteeLearner, Learner
 from dissensus.personalisation.listener import ListenerModel, TrackInfo
-from dissensus.personalisation.query import Query, StopWhenStable
+from dissensus.personalisation.query import Query
 from dissensus.personalisation.session import Session
+from dissensus.personalisation.stopping import StopWhenLearnt, StopWhenStable
 
 __all__ = [
     "CommitteeLearner",
@@ -13,6 +14,7 @@ __all__ = [
     "ListenerModel",
     "Query",
     "Session",
+    "StopWhenLearnt",
     "StopWhenStable",
     "TrackInfo",
 ]

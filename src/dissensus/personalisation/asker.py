@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus._ids import id_array
 from dissensus.errors import ParameterError
 from dissensus.personalisation.learner import Learner
-from dissensus.personalisation.listener.policy import RANDOM_REASON, random_part
 from dissensus.personalisation.query import Crowd, LabelBook, Query
 from dissensus.strategies.consensus import leave_listener_out, machine_consensus, select
 from dissensus.strategies.diverse import select_diverse
@@ -19,7 +18,22 @@ from dissensus.strategies.strategy import strategy_named
 if TYPE_CHECKING:
     from dissensus.features.pool import Pool
 
-__all__ = ["Asker"]
+__all__ = ["RANDOM_REASON", "Asker", "random_part"]
+
+
+#: Why a track of the random share is asked.
+RANDOM_REASON: Final = "drawn at random: an honest sample"
+
+
+def random_part(n_before: int, k: int, share: float) -> int:
+    """How many of the next ``k`` tracks are drawn at random, so that batches of any size keep the share.
+
+    Examples
+    --------
+    >>> [random_part(n, 4, 0.2) for n in (0, 4, 8, 12, 16)]
+    [0, 1, 1, 1, 1]
+    """
+    return int((n_before + k) * share + 1e-9) - int(n_before * share + 1e-9)
 
 
 class Asker:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dissensus.errors import ClassMismatchError, ParameterError
 from dissensus.personalisation.learner import CommitteeLearner
+from dissensus.personalisation.told import Told
 
 if TYPE_CHECKING:
     from dissensus.committee import Committee
@@ -135,11 +136,11 @@ class JointLearner:
             ]
         )
 
-    def update(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> JointLearner:
-        """Every part after these answers."""
+    def update(self, told: Told) -> JointLearner:
+        """Every part after exactly these batches of answers."""
         return JointLearner(
             [
-                part.update(tracks[track_index], classes[class_index])
+                part.update(tuple(tuple((int(tracks[t]), int(classes[c])) for t, c in batch) for batch in told))
                 for part, tracks, classes in zip(self.parts, self._tracks, self._classes, strict=True)
             ]
         )

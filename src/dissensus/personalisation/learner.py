@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import threading
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
-from dissensus.errors import ParameterError
+from dissensus.personalisation.told import Told
 
 if TYPE_CHECKING:
     from dissensus.committee import Committee, TrackScorer
     from dissensus.features.pool import Pool
-    from dissensus.personalisation.update import Heard
 
 __all__ = ["CommitteeLearner", "Learner"]
 
@@ -25,7 +26,9 @@ SCORER_BYTES = 1 << 30
 class Learner(Protocol):
     """One listener's model over a fixed pool. Immutable: an update gives a new one.
 
-    Anything with these four members can be given to :class:`~dissensus.personalisation.Session` as ``model=``.
+    Anything with these four members can be given to :class:`~dissensus.personalisation.Session` as ``model=``. Where it
+    also has a true attribute ``knows_crowd``, what others said is in it: queries are then balanced over the classes, and some
+    are drawn at random, unless the session says otherwise. Where it has ``committee``, the session shows it.
     """
 
     @property
@@ -39,12 +42,16 @@ class Learner(Protocol):
     def pool_proba(self) -> NDArray[np.float32]:
         """``(n_members, n_tracks, n_classes)`` probabilities of every track of the pool."""
 
-    def update(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> Learner:
-        """What the *untaught* learner becomes after exactly these answers; their order must not matter."""
+    def update(self, told: Told) -> Learner:
+        """The learner after exactly these batches of answers, whatever this one was told before.
+
+        ``told`` holds every answer so far, not the new ones alone; none gives back the untaught learner. Whether batches and
+        their order matter is up to the learner; :func:`~dissensus.personalisation.told.columns_of` joins them.
+        """
 
 
 class CommitteeLearner:
-    """A committee over a pool, taught by replay or batch by batch.
+    """A committee over a pool, taught by replay or batch by batch. What only pool and start decide is shared by all descendants.
 
     Parameters
     ----------
@@ -69,21 +76,19 @@ class CommitteeLearner:
         n0: float = REPLAY_WEIGHT,
         random_state: int = 0,
     ) -> None:
-        if update not in ("replay", "incremental"):
-            raise ParameterError(f"update={update!r}; choose 'replay' or 'incremental'")
         committee.check_features(pool.n_features, feature_names=pool.feature_names, fingerprint=pool.fingerprint)
         self.committee = committee
         self.pool = pool
-        self.kind = update
-        self.n0 = n0
-        self.random_state = random_state
+        self.told: Told = ()
+        self._start = self
+        self._shared = _Shared(committee, pool, update, n0, random_state)
         self._lock = threading.Lock()
         self._proba: NDArray[np.float32] | None = None
-        self._scorers: list[TrackScorer] = []  # none yet, or the one that all descendants share
-        self._places: list[
-            tuple[NDArray[np.int64], NDArray[np.int64]]
-        ] = []  # likewise: windows by track, and their ends
-        self._heard: dict[int, Heard] = {}  # likewise: tracks that were answered
+
+    @property
+    def kind(self) -> str:
+        """The rule that it learns by."""
+        return self._shared.updates.update
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -107,61 +112,40 @@ class CommitteeLearner:
 
     def _ask_committee(self) -> NDArray[np.float32]:
         """Through a scorer that its descendants share, where the pool is small enough to be held; all threads may help."""
-        from dissensus.committee import TrackScorer
-
-        if TrackScorer.bytes_for(self.committee, self.pool.n_windows) > SCORER_BYTES:
+        scorer = self._shared.scorer
+        if scorer is None:
             return self.committee.predict_proba(self.pool.X, self.pool.groups, n_threads=-1)
-        if not self._scorers:
-            self._scorers.append(TrackScorer(self.committee, self.pool.X, self.pool.groups, n_threads=-1))
-        return self._scorers[0].predict_proba(self.committee)
+        return scorer.predict_proba(self.committee)
 
-    def _rows(self, track_index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Windows of these tracks, one track after the other, and where each begins."""
-        if not self._places:
-            ends = np.cumsum(np.bincount(self.pool.groups, minlength=self.pool.n_tracks))
-            self._places.append((np.argsort(self.pool.groups, kind="stable"), np.concatenate([[0], ends])))
-        order, ends = self._places[0]
-        parts = [order[ends[i] : ends[i + 1]] for i in track_index.tolist()]
-        start = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
-        return (np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)), start
-
-    def update(
-        self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], *, n_new: int | None = None
-    ) -> CommitteeLearner:
-        """The committee after these answers; ``n_new`` of them (the last) are new to it under ``"incremental"``."""
-        if self.kind == "replay":
-            taught = self._replayed(track_index, class_index)
-        else:
-            taught = self._continued(track_index, class_index, n_new)
-        learner = CommitteeLearner(taught, self.pool, update=self.kind, n0=self.n0, random_state=self.random_state)
-        learner._scorers, learner._places, learner._heard = self._scorers, self._places, self._heard
+    def update(self, told: Told) -> CommitteeLearner:
+        """The learner after exactly these batches of answers."""
+        told = tuple(batch for batch in told if batch)
+        if told == self.told:
+            return self
+        if not told:
+            return self._start
+        learner = copy.copy(self)
+        learner.committee = self._shared.updates.taught(told, self.committee, self.told)
+        learner.told = told
+        learner._lock, learner._proba = threading.Lock(), None
         return learner
 
-    def _replayed(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> Committee:
-        """After exactly these answers; a track is heard once, however often it is replayed."""
-        from dissensus.personalisation.update import hear, replay
 
-        unheard = [i for i in dict.fromkeys(track_index.tolist()) if i not in self._heard]
-        if unheard:
-            rows, start = self._rows(np.array(unheard))
-            tracks = hear(self.committee, self.committee.scale(self.pool.X[rows]), start)
-            self._heard.update(zip(unheard, tracks, strict=True))
-        return replay(self.committee, [self._heard[i] for i in track_index.tolist()], class_index, n0=self.n0)
+class _Shared:
+    """What a learner and its descendants have in common."""
 
-    def _continued(
-        self, track_index: NDArray[np.int64], class_index: NDArray[np.int64], n_new: int | None
-    ) -> Committee:
-        from dissensus.personalisation.update import personalise
+    def __init__(self, committee: Committee, pool: Pool, update: str, n0: float, random_state: int) -> None:
+        from dissensus.personalisation.update import Updates
 
-        rows, start = self._rows(track_index)
-        count = np.diff(start)
-        label, groups = self.classes_[np.repeat(class_index, count)], np.repeat(np.arange(len(count)), count)
-        return personalise(
-            self.committee,
-            self.pool.X[rows],
-            label,
-            groups,
-            update=self.kind,
-            n_new=n_new,
-            random_state=self.random_state,
-        )
+        self.updates = Updates(committee, pool.X, pool.groups, update=update, n0=n0, random_state=random_state)
+        self._pool = pool
+
+    @cached_property
+    def scorer(self) -> TrackScorer | None:
+        """The pool, prepared for its next question; None where it would take more than :data:`SCORER_BYTES`."""
+        from dissensus.committee import TrackScorer
+
+        start, pool = self.updates.start, self._pool
+        if TrackScorer.bytes_for(start, pool.n_windows) > SCORER_BYTES:
+            return None
+        return TrackScorer(start, pool.X, pool.groups, n_threads=-1)

@@ -1,4 +1,4 @@
-"""What a session hands out, and when it has asked enough."""
+"""What a session hands out, and how labels are read."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus._validate import check_count
-from dissensus.errors import ClassMismatchError, LabelError, ParameterError
+from dissensus.errors import ClassMismatchError, LabelError
 
-__all__ = ["Crowd", "LabelBook", "Query", "StopWhenStable"]
+__all__ = ["Crowd", "LabelBook", "Query"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,37 +69,6 @@ class Query:
             self.strategy,
             self.stopped,
         )
-
-
-@dataclass(frozen=True)
-class StopWhenStable:
-    """Stop asking when the predictions have settled.
-
-    After an answer is taken back the rule looks back no farther than that moment.
-
-    Parameters
-    ----------
-    answers : int
-        How far to look back; the rule never stops before this many answers.
-    changed : float
-        Share of the pool whose predicted class may differ from what it was ``answers`` answers ago.
-    """
-
-    answers: int = 12
-    changed: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_count(self.answers, "answers")
-        if not 0 <= self.changed <= 1:
-            raise ParameterError(f"changed={self.changed!r}: must be a share between 0 and 1")
-
-    def __call__(self, history: Sequence[tuple[int, NDArray[np.int64]]]) -> bool:
-        """Whether to stop, from pairs (number of answers, predicted class of every track), oldest first."""
-        if not history:
-            return False
-        now, predicted = history[-1]
-        before = [past for n, past in history if n <= now - self.answers]
-        return bool(before) and bool(np.mean(before[-1] != predicted) <= self.changed)
 
 
 class Crowd(Protocol):

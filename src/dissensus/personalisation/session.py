@@ -22,9 +22,10 @@ from dissensus.errors import (
 from dissensus.personalisation.asker import Asker
 from dissensus.personalisation.learner import CommitteeLearner, Learner
 from dissensus.personalisation.listener.model import learner_for
-from dissensus.personalisation.listener.personal_model import PersonalModel
-from dissensus.personalisation.query import Crowd, LabelBook, Query, StopWhenStable
-from dissensus.personalisation.session_state import Answer, State
+from dissensus.personalisation.query import Crowd, LabelBook, Query
+from dissensus.personalisation.session_state import State
+from dissensus.personalisation.stopping import Progress, StopWhenLearnt, StopWhenStable
+from dissensus.personalisation.told import Answer
 from dissensus.strategies.balanced import tie_keys
 from dissensus.strategies.consensus import machine_consensus
 
@@ -64,7 +65,7 @@ class Session:
         Who is asked. Also gives the listener an order of ties of their own.
     budget : int, optional
         Answers allowed in all.
-    stopping : StopWhenStable, optional
+    stopping : StopWhenStable or StopWhenLearnt, optional
         When to stop earlier.
     answers : mapping of track id to label, optional
         What this listener said in an earlier session (its ``answers``): the session goes on as if it had never stopped.
@@ -124,7 +125,7 @@ class Session:
         crowd: Crowd | tuple[ArrayLike, ArrayLike] | None = None,
         listener: Any = None,
         budget: int | None = None,
-        stopping: StopWhenStable | None = None,
+        stopping: StopWhenStable | StopWhenLearnt | None = None,
         answers: Mapping[Any, Any] | None = None,
         n0: float = REPLAY_WEIGHT,
         model: Learner | ListenerModel | Literal["listener"] | None = None,
@@ -148,9 +149,8 @@ class Session:
                 raise ParameterError(
                     f"the model gives {shape} for a pool of {pool.n_tracks} tracks; make it for this pool"
                 )
-        crowd_known = isinstance(learner, PersonalModel)
+        crowd_known = bool(getattr(learner, "knows_crowd", False))
         self.balanced = crowd_known if balanced is None else balanced
-        self._untaught: Learner = learner
         self._book = LabelBook(np.asarray(learner.classes_))
         self._asker = Asker(
             pool,
@@ -162,6 +162,8 @@ class Session:
             listener=listener,
             tie_key=tie_keys(pool.track_ids, random_state, listener=listener),
         )
+        if stopping is not None:
+            stopping.check(learner)
         given = () if answers is None else self._read(answers, {}, set(range(pool.n_tracks)))
         self._given = {track for track, _ in given}
         self._lock = threading.RLock()
@@ -198,10 +200,10 @@ class Session:
     @property
     def committee(self) -> Committee:
         """The committee as it is now; the one given at the start is never changed."""
-        learner = self._state.learner
-        if not isinstance(learner, CommitteeLearner):
+        committee: Committee | None = getattr(self._state.learner, "committee", None)
+        if committee is None:
             raise SessionError("this session learns with a model of its own and has no committee; see session.learner")
-        return learner.committee
+        return committee
 
     @property
     def learner(self) -> Learner:
@@ -217,7 +219,7 @@ class Session:
     def _end(self, state: State) -> str | None:
         if self.budget is not None and len(state.answers) >= self.budget:
             return "budget"
-        if self.stopping is not None and self.stopping(state.history):
+        if state.settled:
             return "stable"
         return "pool" if len(state.answers.keys() | state.skipped) == self.pool.n_tracks else None
 
@@ -310,7 +312,7 @@ class Session:
     def undo(self, track_id: Any) -> None:
         """Take one answer back.
 
-        Under ``update="replay"`` the committee is then bit for bit what it were without that answer; under
+        Under ``update="replay"`` the committee is then bit for bit what it was without that answer; under
         ``"incremental"`` the remaining batches are learnt anew in their order. The track may be answered again.
 
         Raises
@@ -381,35 +383,21 @@ class Session:
 
     def _taught(self, state: State, *, anew: bool = False) -> State:
         """The state with a learner that knows ``state.told``; ``anew`` when an earlier answer is gone."""
-        history = state.history
-        if self.stopping is not None and not history and not anew:
-            history = ((len(state.answers) - len(state.told[-1]), self._predicted(state.learner)),)
-        learner = self._untaught
-        flat = [answer for batch in state.told for answer in batch]
-        if isinstance(self._untaught, CommitteeLearner) and self._untaught.kind == "incremental":
-            current = self._untaught if anew else state.learner
-            batches = state.told if anew else state.told[-1:]
-            done = 0 if anew else len(flat) - len(state.told[-1])
-            for batch in batches:
-                assert isinstance(current, CommitteeLearner)
-                done += len(batch)
-                current = current.update(*_columns(flat[:done]), n_new=len(batch))
-            learner = current
-        elif flat:
-            learner = self._untaught.update(*_columns(flat))
-        if self.stopping is not None:
-            history = (*history, (len(flat), self._predicted(learner)))
-        return replace(state, learner=learner, history=history)
+        learner = state.learner.update(state.told)
+        if self.stopping is None:
+            return replace(state, learner=learner)
+        history, n_answers = state.history, len(state.answers)
+        if self.stopping.looks_back:
+            if not history and not anew:
+                history = ((n_answers - len(state.told[-1]), self._predicted(state.learner)),)
+            history = (*history, (n_answers, self._predicted(learner)))
+        progress = Progress(n_answers, history, learner, np.flatnonzero(~self._closed(state)))
+        return replace(state, learner=learner, history=history, settled=self.stopping(progress))
 
     @staticmethod
     def _predicted(learner: Learner) -> NDArray[np.int64]:
         leader: NDArray[np.int64] = machine_consensus(learner.pool_proba()).argmax(axis=1)
         return leader
-
-
-def _columns(answers: list[Answer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    both = np.array(answers, dtype=np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
 
 
 def _plain(value: Any) -> Any:

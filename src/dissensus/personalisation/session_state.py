@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.query import Query
+from dissensus.personalisation.told import Told, answers_of
 
-__all__ = ["Answer", "State"]
-
-Answer = tuple[int, int]  # track index, class index
+__all__ = ["State"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +20,12 @@ class State:
 
     learner: Learner
     queries: tuple[Query, ...] = ()
-    told: tuple[tuple[Answer, ...], ...] = ()
+    told: Told = ()
     skipped: frozenset[int] = frozenset()
     history: tuple[tuple[int, NDArray[np.int64]], ...] = ()
+    settled: bool = False
 
     @property
     def answers(self) -> dict[int, int]:
         """Track index -> class index, in order of answering."""
-        return {track: label for batch in self.told for track, label in batch}
+        return answers_of(self.told)

@@ -1,11 +1,14 @@
 """How a committee learns from one listener: replay (ours, the default) and incremental (the published baseline).
 
-Both are pure: they return a new committee and leave the one they were given as it is.
+Both are pure: they return a new committee and leave the one they were given as it is. :func:`personalise` takes arrays;
+:class:`Updates` serves sessions and evaluations, which come back to the same tracks.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
@@ -16,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
 from dissensus.committee._rows import encode
-from dissensus.committee._tracks import track_runs
+from dissensus.committee._tracks import TrackRuns, track_runs
 from dissensus.committee.committee import Committee
 from dissensus.committee.rehearsal import thin
 from dissensus.errors import ParameterError
+from dissensus.personalisation.told import Told, columns_of
 
-__all__ = ["UPDATES", "Heard", "hear", "personalise", "replay"]
+__all__ = ["UPDATES", "Heard", "Updates", "hear", "personalise", "replay"]
 
 UPDATES = ("replay", "incremental")
 
@@ -32,6 +36,9 @@ PUBLISHED_WINDOWS = 60
 #: Windows of an answered track that a replay looks at (evenly spaced; naive Bayes takes all). Neighbours overlap by half.
 REPLAY_WINDOWS = 16
 
+#: Bytes of prepared tracks that :class:`Updates` holds at most.
+HEARD_BYTES = 64 << 20
+
 
 def personalise(
     committee: Committee,
@@ -41,7 +48,6 @@ def personalise(
     *,
     update: str = "replay",
     n0: float = REPLAY_WEIGHT,
-    n_new: int | None = None,
     random_state: int = 0,
 ) -> Committee:
     """Teach a committee what one listener answered.
@@ -67,8 +73,6 @@ def personalise(
     update : {"replay", "incremental"}
     n0 : float
         Weight of everything known before, in answered tracks. Ignored by members that were never pre-trained.
-    n_new : int, optional
-        Incremental: how many tracks, counted from the last one, are new. Default: all.
     random_state : int
         Incremental: seed of the order in which the windows of the batch are visited.
 
@@ -85,8 +89,7 @@ def personalise(
     ParameterError
         Anything else that does not fit.
     """
-    if update not in UPDATES:
-        raise ParameterError(f"update={update!r}; choose {' or '.join(map(repr, UPDATES))}")
+    _check_update(update)
     _check_weight(n0)
     scaled = committee.scale(X)
     labels = np.asarray(y)
@@ -101,8 +104,7 @@ def personalise(
         raise ParameterError("the windows of one track carry different labels; a listener gives one answer per track")
     index = encode(first, committee.classes_)
     if update == "incremental":
-        tracks = list(pairwise(start.tolist()))[-n_new if n_new else 0 :]
-        return _incremental(committee, scaled, np.repeat(index, np.diff(start)), tracks, random_state)
+        return _continued(committee, scaled, start, index, random_state)
     return replay(committee, hear(committee, scaled, start), index, n0=n0)
 
 
@@ -112,6 +114,12 @@ class Heard(NamedTuple):
     X: NDArray[np.float32]  # (n_windows, n_features) standardised
     key: tuple[int, bytes]  # length and first window, which mostly tell it from others
     taken: dict[type, Any]  # what each kind of member took in (see ``committee.member.TrackWise``)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds."""
+        parts = [part for taken in self.taken.values() for part in (taken if isinstance(taken, tuple) else (taken,))]
+        return self.X.nbytes + len(self.key[1]) + sum(getattr(part, "nbytes", 0) for part in parts)
 
 
 def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64]) -> list[Heard]:
@@ -131,7 +139,7 @@ def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64])
     list of Heard
         One a track; none depends on the others.
     """
-    heard = [Heard(X[a:b], (b - a, X[a].tobytes()), {}) for a, b in pairwise(start.tolist())]
+    heard = [Heard(X[a:b].copy(), (b - a, X[a].tobytes()), {}) for a, b in pairwise(start.tolist())]
     base, every = committee.base, np.arange(len(X))
     for kind, members in _kinds(base):
         if heard and hasattr(kind, "take_in"):
@@ -147,8 +155,10 @@ def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64])
 
 def _kinds(committee: Committee) -> list[tuple[Any, list[int]]]:
     """The kinds of members, and where they are."""
-    kinds = dict.fromkeys(type(member) for member in committee.members)
-    return [(kind, [i for i, member in enumerate(committee.members) if type(member) is kind]) for kind in kinds]
+    kinds: dict[type, list[int]] = {}
+    for i, member in enumerate(committee.members):
+        kinds.setdefault(type(member), []).append(i)
+    return list(kinds.items())
 
 
 def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *, n0: float) -> Committee:
@@ -205,6 +215,11 @@ def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *
     return base.with_members(members)
 
 
+def _check_update(update: str) -> None:
+    if update not in UPDATES:
+        raise ParameterError(f"update={update!r}; choose {' or '.join(map(repr, UPDATES))}")
+
+
 def _check_weight(n0: float) -> None:
     if not n0 > 0:
         raise ParameterError(f"n0={n0!r}: the weight of what was known before must be positive")
@@ -218,21 +233,110 @@ def _by_contents(heard: Sequence[Heard], y: NDArray[np.int64]) -> list[int]:
     return sorted(range(len(first)), key=lambda i: (*first[i][:2], heard[i].X.tobytes()))
 
 
-def _incremental(
-    committee: Committee, X: NDArray[np.float32], y: NDArray[np.int64], tracks: list[tuple[int, int]], seed: int
+def _continued(
+    committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64], index: NDArray[np.int64], seed: int
 ) -> Committee:
-    """Each member continues from where it is, on the windows of the new tracks."""
-    if not tracks:
+    """Each member continues from where it is, on the windows of these tracks (``start``: where they begin) and classes."""
+    if len(index) == 0:
         return committee
-    rows = np.concatenate([np.arange(a, b) for a, b in tracks])
-    weight = np.concatenate([np.full(b - a, max(1.0, PUBLISHED_WINDOWS / (b - a))) for a, b in tracks])
-    shuffled = np.random.default_rng(seed).permutation(len(rows))
-    rows, weight = rows[shuffled], weight[shuffled]
-    labels = committee.classes_[y[rows]]
-    return committee.with_members([_continue(member, X[rows], labels, weight) for member in committee.members])
+    length = np.diff(start)
+    weight = np.repeat(np.maximum(1.0, PUBLISHED_WINDOWS / length), length)
+    shuffled = np.random.default_rng(seed).permutation(len(X))
+    labels = committee.classes_[np.repeat(index, length)[shuffled]]
+    rows, weight = X[shuffled], weight[shuffled]
+    return committee.with_members([_continue(member, rows, labels, weight) for member in committee.members])
 
 
 def _continue(member: Any, X: NDArray[np.float32], y: NDArray[Any], weight: NDArray[np.float64]) -> Any:
     if not hasattr(member, "partial_fit"):
         return member
     return copy.deepcopy(member).partial_fit(X, y, sample_weight=weight)
+
+
+class Updates:
+    """How one committee becomes many listeners' over one set of tracks: by one rule, each track prepared once for all of them.
+
+    Several threads may ask at once.
+
+    Parameters
+    ----------
+    start : Committee
+        What every listener starts from.
+    X : (n_windows, n_features) array_like of float
+        Raw windows of the tracks that may be answered.
+    groups : (n_windows,) array_like of int
+        Track index of each window.
+    update, n0, random_state
+        As in :func:`personalise`.
+    """
+
+    def __init__(
+        self,
+        start: Committee,
+        X: NDArray[Any],
+        groups: NDArray[np.int64],
+        *,
+        update: str = "replay",
+        n0: float = REPLAY_WEIGHT,
+        random_state: int = 0,
+    ) -> None:
+        _check_update(update)
+        _check_weight(n0)
+        self.start = start
+        self.update, self.n0, self.random_state = update, n0, random_state
+        self._X, self._groups = X, groups
+        self._runs: TrackRuns | None = None
+        self._lock = threading.Lock()
+        self._heard: OrderedDict[int, Heard] = OrderedDict()
+        self._heard_bytes = 0
+
+    def taught(self, told: Told, current: Committee | None = None, known: Told = ()) -> Committee:
+        """The committee after exactly these batches of answers.
+
+        Parameters
+        ----------
+        told : tuple of tuples of (track index, class index)
+            All batches so far, oldest first.
+        current, known
+            A committee and the batches that it knows. The incremental rule goes on from there where ``told`` begins with
+            them; else, and under replay always, it begins at the start.
+        """
+        if self.update == "replay":
+            track, label = columns_of(told)
+            return replay(self.start, self._tracks(track.tolist()), label, n0=self.n0)
+        committee = self.start
+        if current is not None and told[: len(known)] == known:
+            committee, told = current, told[len(known) :]
+        for batch in told:
+            track, label = columns_of((batch,))
+            rows, start = self._rows(track.tolist())
+            committee = _continued(committee, committee.scale(self._X[rows]), start, label, self.random_state)
+        return committee
+
+    def _rows(self, tracks: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Windows of these tracks, one track after the other, and where each begins."""
+        if self._runs is None:
+            self._runs = track_runs(self._groups, len(self._groups))
+        order, ends = self._runs
+        parts = [np.arange(ends[i], ends[i + 1]) if order is None else order[ends[i] : ends[i + 1]] for i in tracks]
+        start = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
+        return (np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)), start
+
+    def _tracks(self, tracks: Sequence[int]) -> list[Heard]:
+        """What replay needs of these tracks; those that were asked for least recently are forgotten first."""
+        with self._lock:
+            found = {i: self._heard[i] for i in dict.fromkeys(tracks) if i in self._heard}
+            for i in found:
+                self._heard.move_to_end(i)
+        missing = [i for i in dict.fromkeys(tracks) if i not in found]
+        if missing:
+            rows, start = self._rows(missing)
+            prepared = hear(self.start, self.start.scale(self._X[rows]), start)
+            found |= zip(missing, prepared, strict=True)
+            with self._lock:
+                for i, track in zip(missing, prepared, strict=True):
+                    if self._heard.setdefault(i, track) is track:
+                        self._heard_bytes += track.nbytes
+                while self._heard_bytes > HEARD_BYTES and self._heard:
+                    self._heard_bytes -= self._heard.popitem(last=False)[1].nbytes
+        return [found[i] for i in tracks]

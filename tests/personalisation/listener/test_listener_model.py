@@ -10,10 +10,11 @@ from crowds import Crowd, draw_crowd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dissensus.committee import Committee
 from dissensus.datasets import QUADRANTS, Annotations
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.features.pool import Pool
-from dissensus.personalisation import Session
+from dissensus.personalisation import Session, StopWhenLearnt
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
 from dissensus.personalisation.listener.personal_kernel import (
     JOINT_WEIGHTS,
@@ -22,7 +23,6 @@ from dissensus.personalisation.listener.personal_kernel import (
     PersonalWeights,
 )
 from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
-from dissensus.personalisation.listener.policy import AskingPolicy
 
 answer_sets = st.dictionaries(st.integers(0, 29), st.integers(0, 3), min_size=1, max_size=12)
 
@@ -236,27 +236,28 @@ def test_of_repeated_annotations_the_newest_counts_and_strangers_are_left_out() 
     np.testing.assert_allclose(one, Session(None, pool, crowd=said).predict_proba(), atol=1e-7)
 
 
-def test_asking_keeps_a_random_share_and_stops() -> None:
+def test_asking_keeps_a_random_share_and_stops_when_little_is_left_to_learn() -> None:
     crowd = draw_crowd(10, n_tracks=60)
-    policy = AskingPolicy(min_gain=0, random_share=0.2)
-    current, random = model_of(crowd).for_listener("listener 5"), 0
-    asked: set[int] = set()
+    model = model_of(crowd)
+    never = StopWhenLearnt(gain=0, answers=0)
+    session = Session(None, model.pool, model=model, listener="listener 5", stopping=never)
+    random, asked = 0, set[str]()
     for _ in range(10):
-        proposal = policy.propose(current, 4, exclude=[7])
-        assert len(proposal.index) == len(proposal.reason) == 4
-        assert not asked & set(proposal.index.tolist())
-        assert 7 not in proposal.index
-        asked |= set(proposal.index.tolist())
-        random += int(proposal.at_random.sum())
-        current = current.with_answers(dict.fromkeys(proposal.index.tolist(), 0))
-    assert random == 8
-    assert all(policy.propose(current, 4, exclude=[7]).index == policy.propose(current, 4, exclude=[7]).index)
-    rest = np.setdiff1d(np.arange(60), current.track)
-    assert policy.propose(current, 4, exclude=rest).stopped == "pool"
-    stop = AskingPolicy(min_gain=10.0, min_answers=20).propose(current, 4)
-    assert (stop.stopped, len(stop.index)) == ("gain", 0)
-    assert AskingPolicy(min_gain=10.0, min_answers=41).propose(current, 4).stopped is None
-    assert AskingPolicy(random_share=1.0).propose(current, 2).at_random.all()
+        query = session.ask(4)
+        assert not asked & set(query)
+        asked |= set(query)
+        random += int(query.at_random.sum())
+        session.tell(dict.fromkeys(query, session.classes_[0]))
+    assert (random, session.finished) == (8, None)
+    told = session.answers
+    for gain, answers, end in ((10.0, 20, "stable"), (10.0, 41, None), (1e-6, 20, None)):
+        stopping = StopWhenLearnt(gain=gain, answers=answers)
+        again = Session(None, model.pool, model=model, listener="listener 5", answers=told, stopping=stopping)
+        assert again.finished == end
+    few = Session(None, model.pool, model=model, listener="listener 5", answers=told, stopping=StopWhenLearnt(tracks=3))
+    assert few.finished in ("stable", None)
+    random_only = Session(None, model.pool, model=model, listener="listener 5", random_share=1.0)
+    assert random_only.ask(2).at_random.all()
 
 
 def test_explanations_say_where_a_probability_comes_from() -> None:
@@ -301,7 +302,12 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ParameterError, match="model='best'"):
         Prior(start.prior.belief, start.prior.kernel, start.classes_, "best")
     with pytest.raises(ParameterError, match="random_share"):
-        AskingPolicy(random_share=2)
+        Session(None, pool, crowd=annotations, random_share=2)
+    with pytest.raises(ParameterError, match="gain=-1"):
+        StopWhenLearnt(gain=-1)
+    committee = Committee.cold_start(["a", "b"], pool.n_features, kinds=("gnb",))
+    with pytest.raises(ParameterError, match="StopWhenStable works with every learner"):
+        Session(committee, pool, stopping=StopWhenLearnt())
     assert isinstance(start, PersonalModel)
 
 

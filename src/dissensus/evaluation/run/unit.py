@@ -19,7 +19,8 @@ from dissensus.evaluation.scores import COMMITTEE, SCORES, track_scores
 from dissensus.evaluation.splits import Split, Splits, child_seed
 from dissensus.features.pool import Pool
 from dissensus.personalisation.listener import ListenerModel, PersonalModel
-from dissensus.personalisation.update import Heard, hear, personalise, replay
+from dissensus.personalisation.told import Told, answers_of
+from dissensus.personalisation.update import Updates
 from dissensus.strategies.balanced import tie_keys
 from dissensus.strategies.consensus import human_consensus, select
 from dissensus.strategies.strategy import strategy_named
@@ -94,21 +95,17 @@ class _Table:
     n_pool: int
     label: NDArray[np.int64]
     answer: NDArray[np.int64]
-    X: NDArray[Any]
-    group: NDArray[np.int64]
-    row_start: NDArray[np.int64]
     human: NDArray[np.float32]
     n_raters: NDArray[np.int64]
     tie_key: NDArray[np.uint64]
     committee: Committee | None
     scorer: TrackScorer | None
     members: ListenerMembers | None
-    heard: dict[int, Heard] = field(default_factory=dict)  # tracks that were answered, by any strategy
+    updates: Mapping[str, Updates]  # by name; each prepares a track once for all strategies
 
-    def windows(self, tracks: list[int]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-        """Windows of these tracks, with the answers and the tracks they belong to."""
-        rows = np.concatenate([np.arange(self.row_start[i], self.row_start[i + 1]) for i in tracks])
-        return self.X[rows], self.answer[self.group[rows]], self.group[rows]
+    def answers(self, tracks: list[int]) -> tuple[tuple[int, int], ...]:
+        """Answers about these tracks."""
+        return tuple((i, int(self.answer[i])) for i in tracks)
 
 
 def _crowd(place: Workplace, listener: Any, pool_tracks: NDArray[np.int64]) -> tuple[Any, Any]:
@@ -170,10 +167,15 @@ def _lay_out(place: Workplace, task: Task, listener: Any, split: Split) -> _Tabl
         side = group < n_pool
         X[side], X[~side] = (_standardised(X[s], X[s], committee) for s in (side, ~side))
     human, n_raters = _crowd(place, listener, track[:n_pool])
-    starts = np.concatenate([[0], np.cumsum(length)])
     keys = tie_keys(ids[:n_pool], child_seed(place.protocol.seed, task.listener, task.repeat, "ties"))
-    scorer = None if committee is None else TrackScorer(committee, X, group)
-    return _Table(track, n_pool, label, answer, X, group, starts, human, n_raters, keys, committee, scorer, members)
+    scorer, updates = None, {}
+    if committee is not None:
+        scorer, seed = TrackScorer(committee, X, group), _seed(place.protocol, task, "update")
+        updates = {
+            name: Updates(committee, X, group, update=name, n0=place.protocol.n0, random_state=seed)
+            for name in place.protocol.learned_updates
+        }
+    return _Table(track, n_pool, label, answer, human, n_raters, keys, committee, scorer, members, updates)
 
 
 def _by_kind(proba: NDArray[np.float32], kinds: tuple[str, ...]) -> NDArray[np.float32]:
@@ -204,21 +206,6 @@ def _select(
     return [int(i) for i in selection.index]
 
 
-def _updated(
-    committee: Committee, table: _Table, asked: list[int], new: list[int], update: str, protocol: Protocol, seed: int
-) -> Committee:
-    if update == "replay":
-        unheard = [i for i in asked if i not in table.heard]
-        if unheard:
-            X, _, groups = table.windows(unheard)
-            start = np.concatenate([np.flatnonzero(np.diff(groups, prepend=-1)), [len(groups)]])
-            table.heard.update(zip(unheard, hear(committee, committee.scale(X), start), strict=True))
-        return replay(committee, [table.heard[i] for i in asked], table.answer[asked], n0=protocol.n0)
-    X, index, groups = table.windows(new)
-    y = np.asarray(committee.classes_)[index]
-    return personalise(committee, X, y, groups, update=update, n_new=len(new), random_state=seed)
-
-
 @dataclass(frozen=True, eq=False)
 class _Voices:
     """What everybody has learnt so far: the committee, the members beside it, or both."""
@@ -243,14 +230,14 @@ class _Voices:
             parts.append(self.table.members.proba(self.models))
         return np.concatenate(parts)
 
-    def after(self, asked: list[int], new: list[int], update: str, protocol: Protocol, seed: int) -> _Voices:
-        """The same after the answers about ``asked``, of which ``new`` are new."""
+    def after(self, told: Told, update: str) -> _Voices:
+        """The same after one more batch of answers."""
         committee, proba, models = self.committee, self.proba, self.models
         if committee is not None and self.table.scorer is not None:
-            committee = _updated(committee, self.table, asked, new, update, protocol, seed)
+            committee = self.table.updates[update].taught(told, committee, told[:-1])
             proba = self.table.scorer.predict_proba(committee)
         if self.table.members is not None:
-            models = self.table.members.taught({i: int(self.table.answer[i]) for i in asked})
+            models = self.table.members.taught(answers_of(told))
         return _Voices(self.table, self.kinds, committee, proba, models)
 
 
@@ -302,20 +289,21 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
     out: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "member", "round", "n_labels", *SCORES)}
     log: dict[str, list[Any]] = {name: [] for name in ("strategy", "update", "round", "rank", "track_id", "n_raters")}
     laid: dict[Split, _Table] = {}
-    seed = _seed(protocol, task, "update")
     for strategy in protocol.strategies:
         split = place.splits[strategy].of(task.listener, task.repeat)
         table = laid.get(split) or laid.setdefault(split, _lay_out(place, task, listener, split))
         start = _start(place, table)
         for update in ("replay",) if task.drawn else protocol.learned_updates:
             voices, asked = start, list[int]()
+            told: Told = ()
             heard, answered = [voices.heard()], [0]
             for number in range(protocol.rounds):
                 if len(asked) == table.n_pool:
                     break
                 new = _select(table, voices.machine(), asked, strategy, protocol)
                 asked += new
-                voices = voices.after(asked, new, update, protocol, seed)
+                told = (*told, table.answers(new))
+                voices = voices.after(told, update)
                 heard.append(voices.heard())
                 answered.append(len(asked))
                 for rank, i in enumerate(new):

@@ -165,7 +165,11 @@ def _taught(
     """The committee's mean before and after these answers."""
     learner = CommitteeLearner(committee, pool, n0=n0)
     before = learner.pool_proba().mean(axis=0, dtype=np.float64)
-    after = learner.update(track, label).pool_proba().mean(axis=0, dtype=np.float64)
+    after = (
+        learner.update((tuple(zip(track.tolist(), label.tolist(), strict=True)),))
+        .pool_proba()
+        .mean(axis=0, dtype=np.float64)
+    )
     floor = np.maximum(after, 1e-4)
     return before, floor / floor.sum(axis=1, keepdims=True)
 

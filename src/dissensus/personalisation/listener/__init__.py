@@ -1,7 +1,7 @@
 """The listener model: the crowd without one listener, what is personal on top, and how far to trust it.
 
 From what others said to what one listener hears: :class:`CrowdPrior` (with exact leave-out), :class:`PersonalModel` (refitted
-from the prior at every answer), the do-no-harm stack, the decision rule, :class:`AskingPolicy`, and
+from the prior at every answer), the do-no-harm stack, the decision rule, and
 :class:`ValueModel` and :class:`OrdinalModel` for ratings. :class:`ListenerModel` puts them together for a catalogue.
 """
 
@@ -19,7 +19,6 @@ from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
 from dissensus.personalisation.listener.ordinal import OrdinalModel, PersonalOrdinal
 from dissensus.personalisation.listener.personal_kernel import JOINT_WEIGHTS, PersonalWeights
 from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
-from dissensus.personalisation.listener.policy import AskingPolicy, Proposal
 from dissensus.personalisation.listener.unrated import UnratedTrees
 from dissensus.personalisation.listener.values import PersonalValues, ValueModel
 
@@ -28,7 +27,6 @@ __all__ = [
     "JOINT_WEIGHTS",
     "MODELS",
     "SOURCES",
-    "AskingPolicy",
     "CalibrationCurve",
     "CrowdBelief",
     "CrowdCommittee",
@@ -41,7 +39,6 @@ __all__ = [
     "PersonalValues",
     "PersonalWeights",
     "Prior",
-    "Proposal",
     "Recalibration",
     "TrackInfo",
     "UnratedTrees",

@@ -19,6 +19,7 @@ from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.listener.crowd_prior import CrowdBelief, CrowdPrior
 from dissensus.personalisation.listener.map_logistic import centred_log
 from dissensus.personalisation.listener.residual import softmax
+from dissensus.personalisation.told import Told
 
 __all__ = ["JOINS", "CrowdCommittee", "join_crowd", "opinion_folds", "with_opinion"]
 
@@ -132,9 +133,9 @@ class CrowdCommittee:
         """``(1, n_tracks, n_classes)`` float32: both together."""
         return self._proba.astype(np.float32)[None]
 
-    def update(self, track_index: Ints, class_index: Ints) -> CrowdCommittee:
-        """After exactly these answers; the crowd stays as it is."""
-        taught = self.learner.update(track_index, class_index)
+    def update(self, told: Told) -> CrowdCommittee:
+        """After exactly these batches of answers; the crowd stays as it is."""
+        taught = self.learner.update(told)
         return CrowdCommittee(taught, self.belief, self._classes, how=self.how, weight=self.weight, start=self._start)
 
 

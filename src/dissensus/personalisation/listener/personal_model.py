@@ -23,6 +23,7 @@ from dissensus.personalisation.listener.residual import (
     loo_residual_gp,
 )
 from dissensus.personalisation.listener.stack import STACK_PRIOR, stack_proba, stack_weights
+from dissensus.personalisation.told import Told, answers_of
 
 __all__ = ["MODELS", "N_FOLDS", "PersonalModel", "Prior", "folds"]
 
@@ -108,6 +109,7 @@ class PersonalModel:
     """
 
     informed = True
+    knows_crowd = True
 
     def __init__(self, prior: Prior, answers: Mapping[int, int] | None = None) -> None:
         self.prior = prior
@@ -247,9 +249,9 @@ class PersonalModel:
         """``(1, n_tracks, n_classes)`` float32: the probabilities, as a committee of one."""
         return self.proba.astype(np.float32)[None]
 
-    def update(self, track_index: NDArray[np.int64], class_index: NDArray[np.int64]) -> PersonalModel:
-        """The model after exactly these answers, refitted from the prior."""
-        return PersonalModel(self.prior, dict(zip(track_index.tolist(), class_index.tolist(), strict=True)))
+    def update(self, told: Told) -> PersonalModel:
+        """The model after exactly these batches of answers, refitted from the prior."""
+        return PersonalModel(self.prior, answers_of(told))
 
     def with_answers(self, answers: Mapping[int, int]) -> PersonalModel:
         """The model with these answers as well; a track answered before gets the new label."""
