@@ -40,17 +40,18 @@ FOLDERS: dict[str, set[str]] = {
     "catalog": {"committee", "features", "personalisation", "strategies"},
     "cli": {
         *("agreement", "catalog", "committee", "datasets", "evaluation", "features"),
-        *("personalisation", "strategies", "training"),
+        *("personalisation", "strategies", "tables", "training"),
     },
     "committee": set(),
-    "datasets": {"features"},
+    "datasets": {"features", "tables"},
     "evaluation": {
         *("agreement", "catalog", "committee", "datasets", "features", "personalisation", "strategies", "training"),
     },
-    "features": set(),
+    "features": {"tables"},
     "kernels": set(),
     "personalisation": {"committee", "features", "strategies"},
     "strategies": set(),
+    "tables": set(),
     "training": {"committee"},
 }
 
@@ -375,7 +376,7 @@ BAD: list[tuple[Callable[[Path], list[str]], str, str, str]] = [
         imports_go_one_way,
         "features/bad.py",
         "from dissensus.committee import Committee",
-        "features may import no other",
+        "features may import tables",
     ),
     (imports_go_one_way, "features/bad.py", "from dissensus import Committee", "imports dissensus.committee;"),
     (
@@ -407,7 +408,7 @@ BAD: list[tuple[Callable[[Path], list[str]], str, str, str]] = [
         "imports dissensus.attic, which is no folder",
     ),
     (imports_go_one_way, "features/bad.py", "from dissensus import Kommittee", "which is no folder"),
-    (imports_go_one_way, "features/bad.py", "import_module('dissensus.cli')", "features may import no other"),
+    (imports_go_one_way, "features/bad.py", "import_module('dissensus.cli')", "features may import tables"),
     (imports_go_one_way, "features/bad.py", "importlib.import_module(f'dissensus.cli.{x}')", "imports dissensus.cli;"),
     (imports_go_one_way, "features/bad.py", "importlib.import_module(x)", "made at run time"),
     (

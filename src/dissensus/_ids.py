@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus._validate import as_given
 from dissensus.errors import ParameterError
 
-__all__ = ["IdIndex", "id_array", "id_text", "is_missing", "is_same_id"]
+__all__ = ["IdIndex", "id_array", "id_text", "is_missing", "is_same_id", "look_alike"]
 
 _DIGITS: Final = re.compile(r"0|-?[1-9][0-9]*")
 _PADDED_NUMBER: Final = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
@@ -186,7 +186,7 @@ def is_same_id(ids: ArrayLike, wanted: Any, *, what: str = "listener") -> NDArra
         number = _number(text)
         same = np.zeros(len(array), dtype=bool) if number is None else array == number
     if not same.any() and len(array):
-        _refuse_look_alike(wanted, text, dict.fromkeys(array.tolist()), what)
+        _refuse_look_alike(wanted, dict.fromkeys(array.tolist()), what)
     return np.asarray(same, dtype=bool)
 
 
@@ -195,15 +195,26 @@ def _number(text: str) -> int | None:
     return int(text) if len(text) <= 20 and _DIGITS.fullmatch(text) else None
 
 
-def _refuse_look_alike(wanted: Any, text: str, known: Iterable[Any], what: str) -> None:
+def look_alike(wanted: Any, known: Iterable[Any]) -> Any:
+    """The first id that differs from ``wanted`` in blanks, leading zeros, ``.0`` or the Unicode form alone, or None.
+
+    Examples
+    --------
+    >>> look_alike("03", [2, 3]), look_alike("eve", ["ann"])
+    (3, None)
+    """
+    text = id_text(wanted)
     loose = _loose(text)
-    for other in known:
-        if _loose(str(other)) == loose and str(other) != text:
-            shown = f"{wanted!a}", f"{other!a}"
-            raise ParameterError(
-                f"{what} {shown[0]}: nobody here has this id, but {shown[1]} looks like it; ids are compared as they are "
-                f"written (3 and '3' are the same, '03', '3.0' and ' 3' are others): give {shown[1]}, or rename one of them"
-            )
+    return next((other for other in known if _loose(str(other)) == loose and str(other) != text), None)
+
+
+def _refuse_look_alike(wanted: Any, known: Iterable[Any], what: str) -> None:
+    other = look_alike(wanted, known)
+    if other is not None:
+        raise ParameterError(
+            f"{what} {wanted!a}: nobody here has this id, but {other!a} looks like it; ids are compared as they are "
+            f"written (3 and '3' are the same, '03', '3.0' and ' 3' are others): give {other!a}, or rename one of them"
+        )
 
 
 def _loose(text: str) -> str:
@@ -260,8 +271,8 @@ class IdIndex:
         """
         if wanted is None:
             return None
-        text = id_text(wanted, what=self.what)
+        id_text(wanted, what=self.what)
         found = self.find(wanted)
         if found is None:
-            _refuse_look_alike(wanted, text, self._position, self.what)
+            _refuse_look_alike(wanted, self._position, self.what)
         return found

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import DataFormatError
+from dissensus.tables.delimited import line_numbers, read_delimited
+from dissensus.tables.numbers import BadCell, as_numbers, decimal_comma
+from dissensus.tables.table import open_text_table
+from dissensus.tables.text import read_bytes
 
 __all__ = [
     "Table",
@@ -22,14 +23,9 @@ __all__ = [
     "read_json",
     "read_numeric",
     "read_table",
-    "read_text",
     "require_folder",
     "unique_index",
 ]
-
-
-#: Larger numbers are taken for damage: their squares would not fit into the features' float32.
-_LARGEST: Final = 1e18
 
 
 class Table(dict[str, list[str]]):
@@ -82,23 +78,6 @@ def find_file(folder: Path, *names: str, what: str) -> Path:
     raise DataFormatError(f"{folder}: no {' or '.join(names)} (plain or .gz) here; expected {what}")
 
 
-def read_text(path: Path) -> str:
-    """The whole file as UTF-8, decompressed where its name ends in ``.gz``.
-
-    Raises
-    ------
-    DataFormatError
-        It cannot be read, decompressed or decoded.
-    """
-    try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
-    except (OSError, EOFError, ValueError) as error:
-        raise DataFormatError(f"{path}: cannot be read as {'gzipped ' * (path.suffix == '.gz')}text: {error}") from None
-    except Exception as error:  # zlib.error is a bare Exception
-        raise DataFormatError(f"{path}: damaged compression: {error}") from None
-
-
 def read_json(path: Path) -> Any:
     """A JSON document.
 
@@ -108,106 +87,104 @@ def read_json(path: Path) -> Any:
         It is not JSON; the message has line and column.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(_utf8(path))
     except json.JSONDecodeError as error:
         raise DataFormatError(f"{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
 
 
-def read_table(path: Path, *, required: Iterable[str] = (), delimiter: str = ",", ragged: bool = False) -> Table:
-    """A delimited table with one header line; ``ragged``: rows may leave out, or add, empty cells at their end.
+def _utf8(path: Path) -> str:
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"{path}: cannot be read as text: {error}") from None
+
+
+def read_table(
+    path: Path, *, required: Iterable[str] = (), delimiter: str | None = None, ragged: bool = False
+) -> Table:
+    """A delimited table with one header line; ``ragged``: rows may leave out empty cells at their end.
+
+    The delimiter is found by itself, so that a file that a spreadsheet has saved again is read as well; ``delimiter`` is
+    taken where the header leaves a choice.
 
     Raises
     ------
     DataFormatError
         No header, a column twice or missing, or a line with another number of cells.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if not header:
-            raise DataFormatError(f"{path}: empty; a header line is expected")
-        twice = sorted({name for name in header if header.count(name) > 1 and name})
-        if twice:
-            raise DataFormatError(f"{path}, line 1: column {twice[0]!r} appears twice")
-        missing = [name for name in required if name not in header]
-        if missing:
-            shown = ", ".join(header[:12]) + (", …" if len(header) > 12 else "")
-            raise DataFormatError(f"{path}, line 1: no column {', '.join(map(repr, missing))}; there are: {shown}")
-        rows: list[list[str]] = []
-        line: list[int] = []
-        for cells in reader:
-            if not cells:
-                continue
-            if ragged:
-                while len(cells) > len(header) and not cells[-1]:
-                    cells.pop()
-                cells += [""] * (len(header) - len(cells))
-            if len(cells) != len(header):
-                raise DataFormatError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, the header has {len(header)}"
-                )
-            rows.append(cells)
-            line.append(reader.line_num)
-    except csv.Error as error:
-        raise DataFormatError(f"{path}, line {reader.line_num}: {error}") from None
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(header)
-    return Table({name: list(column) for name, column in zip(header, columns, strict=True)}, path, line)
+    wanted = tuple(required)
+    found = read_delimited(path, required=wanted, delimiter=delimiter, ragged=ragged)
+    header = found.header
+    twice = sorted({name for name in header if header.count(name) > 1 and name})
+    if twice:
+        raise DataFormatError(f"{path}, line 1: column {twice[0]!r} appears twice")
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        shown = ", ".join(header[:12]) + (", …" if len(header) > 12 else "")
+        raise DataFormatError(f"{path}, line 1: no column {', '.join(map(repr, missing))}; there are: {shown}")
+    columns = [column.to_pylist() for column in found.columns]
+    lines = (
+        found.lines if found.lines is not None else _Lines(path, wanted, delimiter, len(columns[0]) if columns else 0)
+    )
+    return Table(dict(zip(header, columns, strict=True)), path, lines)
+
+
+class _Lines(Sequence[int]):
+    """The line of each row, found when the first message needs one."""
+
+    def __init__(self, path: Path, required: tuple[str, ...], delimiter: str | None, n_rows: int) -> None:
+        self._arguments = (path, required, delimiter)
+        self._n_rows = n_rows
+        self._found: list[int] | None = None
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __getitem__(self, row: Any) -> Any:
+        if self._found is None:
+            path, required, delimiter = self._arguments
+            self._found = line_numbers(path, required=required, delimiter=delimiter)
+        return self._found[row]
 
 
 def number(table: Table, column: str, *, missing: Sequence[str] = ()) -> NDArray[np.float64]:
-    """A column as float64; cells found in ``missing`` become NaN.
+    """A column as float64; cells found in ``missing`` become NaN. Decimals stand behind a point, or all behind a comma.
 
     Raises
     ------
     DataFormatError
         A cell is not a finite number, or larger than 1e18.
     """
-    cells = [cell.strip() for cell in table[column]]
-    absent = np.array([cell in missing for cell in cells], dtype=bool)
+    import pyarrow as pa
+
+    cells = pa.chunked_array([pa.array(table[column], pa.string())])
     try:
-        out = np.array(["nan" if gone else cell for cell, gone in zip(cells, absent, strict=True)], dtype=np.float64)
-    except ValueError:
-        out = np.array([_float_or_nan(cell) for cell in cells])
-    bad = ~(np.abs(out) <= _LARGEST) & ~absent
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise DataFormatError(f"{table.at(row)}: {column} is {cells[row]!r}, not a finite number of usable size")
-    return out
+        found = as_numbers(cells, gaps={text.lower() for text in missing}, comma=decimal_comma([cells]))
+    except BadCell as bad:
+        raise DataFormatError(f"{table.at(bad.row)}: {column} {bad}") from None
+    return found.values
 
 
-def _float_or_nan(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
-
-
-def read_numeric(path: Path, *, delimiter: str = ",") -> tuple[list[str], NDArray[np.float64]]:
+def read_numeric(path: Path, *, delimiter: str | None = None) -> tuple[list[str], NDArray[np.float64]]:
     """A table of numbers alone, with one header line: names of the columns and (n_rows, n_columns) values.
+
+    Row numbers that pandas or R wrote in front are left out.
 
     Raises
     ------
     DataFormatError
         It cannot be read, or holds text, gaps or values that are not finite.
     """
-    import pyarrow as pa
-    import pyarrow.csv
-
-    try:
-        table = pa.csv.read_csv(path, parse_options=pa.csv.ParseOptions(delimiter=delimiter))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataFormatError(f"{path}: cannot be read as a table: {str(error).splitlines()[0]}") from None
-    names = [name.strip() for name in table.column_names]
-    values = np.empty((table.num_rows, len(names)))
-    for i, name in enumerate(names):
-        column = table.column(i)
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)) or column.null_count:
-            raise DataFormatError(f"{path}: column {name!r} has text or gaps where only numbers are expected")
-        values[:, i] = column.to_numpy()
-    usable = np.abs(values) <= _LARGEST
-    if not usable.all():
-        row, i = np.argwhere(~usable)[0]
-        raise DataFormatError(f"{path}, row {row + 1} below the header: {names[i]} is {values[row, i]}")
+    table = open_text_table(path, delimiter=delimiter)
+    names, _ = table.features(())
+    if not names:
+        raise DataFormatError(f"{path}: cannot be read as a table: no column of numbers")
+    values, gap = table.numbers(names, hint="; column {name!r} has text or gaps where only numbers are expected")
+    if gap.any():
+        row, column = np.argwhere(gap)[0].tolist()
+        raise DataFormatError(
+            f"{table.at(row)}: column {names[column]!r} has text or gaps where only numbers are expected"
+        )
     return names, values
 
 
@@ -224,7 +201,7 @@ def read_numeric_by_id(
         An id is missing, twice or without values, or a value is not a finite number.
     """
     table = read_table(path)
-    key, *names = (name for name in table if name not in leave)
+    key, *names = (name for name in table if name not in leave and (name or any(table[name])))
     if not names:
         raise DataFormatError(f"{path}, line 1: no column beside {key!r}")
     index = unique_index([cell.strip() for cell in table[key]], table, key or "id")

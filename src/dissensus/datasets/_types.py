@@ -252,6 +252,8 @@ class Dataset:
         What else is known of the tracks, in the order of ``pool.track_ids``.
     source : str
         Where the data come from and how to cite them.
+    notes : tuple of str
+        In words, what reading the files left out or filled in.
 
     Raises
     ------
@@ -265,6 +267,7 @@ class Dataset:
     weak_label: NDArray[np.int64] | None = None
     track_table: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     source: str = ""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         columns = dict(self.track_table)
