@@ -27,6 +27,7 @@ BASICS = {
     "_files",
     "_ids",
     "_memory",
+    "_names",
     "_threads",
     "_validate",
     "_version",

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
+from dissensus._names import escape_name
 from dissensus._threads import resolve_helpers, resolve_threads
 from dissensus.catalog.pipeline import Heard, hear
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import ParameterError
 from dissensus.features import Pool, PoolWriter
 from dissensus.features.audio import decoder_versions
-from dissensus.features.extract import ExtractReport, Outcome, Progress, collect
+from dissensus.features.extract import ExtractReport, Outcome, Progress, collect, still_to_do
 from dissensus.features.sources import Excerpt
 
 __all__ = ["Embedded", "embed_clips", "embed_files", "embedding_fingerprint"]
@@ -50,7 +51,7 @@ def track_mean(proba: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _outcome(clip: Heard) -> Outcome:
     if clip.error is not None:
-        return Outcome(None, kind=type(clip.error).__name__, message=str(clip.error))
+        return Outcome(None, kind=type(clip.error).__name__, message=escape_name(str(clip.error)))
     return Outcome(clip.embedding, clip.audio_s)
 
 
@@ -173,7 +174,7 @@ def embed_files(
         plan=plan,
         made_by=decoder_versions(),
     ) as writer:
-        left = [excerpt for excerpt in excerpts if excerpt.track_id not in writer.known]
+        left, refused = still_to_do(writer, excerpts)
         by_id = {excerpt.track_id: excerpt for excerpt in left}
         heard = hear(
             model,
@@ -183,6 +184,6 @@ def embed_files(
             truncated=truncated,
         )
         outcomes = ((by_id[clip.track_id], _outcome(clip)) for clip in heard)
-        report = collect(writer, outcomes, len(left), began=began, on_progress=on_progress)
-        report.n_there = len(excerpts) - len(left)
+        report = collect(writer, outcomes, len(left), began=began, refused=refused, on_progress=on_progress)
+        report.n_there = len(excerpts) - len(left) - len(refused)
     return report

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE, all_chunks
 from dissensus.committee.cnn import CnnModel
-from dissensus.errors import DissensusError, ModelFormatError, ParameterError
+from dissensus.errors import DecodeError, DissensusError, ModelFormatError, ParameterError
 from dissensus.features import MelPlan, stream_audio
 from dissensus.features.sources import Excerpt
 
@@ -107,6 +107,10 @@ def _batches(
                     batch, pending = _Batch(), 0
         except DissensusError as bad:
             error = bad
+        except (OSError, MemoryError, ValueError, ArithmeticError, RuntimeError) as bad:
+            why = (bad.strerror if isinstance(bad, OSError) else str(bad)) or type(bad).__name__
+            name = source.path if isinstance(source, Excerpt) else source if isinstance(source, str) else track_id
+            error = DecodeError(f"{name}: cannot be used ({why})")
         batch.note(track_id, pending, n_samples=n_samples, error=error)
     if batch.runs:
         yield batch

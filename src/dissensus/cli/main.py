@@ -5,6 +5,7 @@ Exit codes: 0 done · 1 an error of ours (one line on stderr) · 2 wrong usage �
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -112,4 +113,6 @@ def _one_line(message: Warning | str, category: type[Warning], *_: object) -> st
 
 def run(argv: list[str] | None = None) -> None:
     """Entry point of the ``dissensus`` script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # paths that are not UTF-8 leave as they came
     sys.exit(main(argv))

@@ -1,5 +1,6 @@
 """From audio files to a pool of feature windows."""
 
+from dissensus._names import escape_name, unescape_name
 from dissensus.features.audio import AudioInfo, AudioLimits, audio_info, load_audio, stream_audio, write_audio
 from dissensus.features.is13 import IS13_DESCRIPTORS, IS13_NAMES, is13, is13_descriptors
 from dissensus.features.is13_stream import IS13Stream
@@ -18,6 +19,7 @@ __all__ = [
     "Pool",
     "PoolWriter",
     "audio_info",
+    "escape_name",
     "is13",
     "is13_descriptors",
     "load_audio",
@@ -25,5 +27,6 @@ __all__ = [
     "log_mel_batch",
     "mel_filters",
     "stream_audio",
+    "unescape_name",
     "write_audio",
 ]

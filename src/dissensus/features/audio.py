@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 _BLOCK: Final = 1 << 16  # frames decoded at a time
+_PROBE: Final = 1 << 21  # bytes around the place where a decoder failed that are read to see whether they can be
 
 _WRITERS: Final = {
     ".wav": ("WAV", "PCM_16"),
@@ -120,6 +121,12 @@ class _Source:
 
     def _look(self) -> tuple[int, str]:
         """First and last bytes, read before any decoder sees the file."""
+        try:
+            return self._sniff()
+        except OSError as error:
+            raise DecodeError(f"{self.name}: cannot be read ({error.strerror or error})") from None
+
+    def _sniff(self) -> tuple[int, str]:
         with open(self.fd, "rb", buffering=0, closefd=False) as file:
             size = os.fstat(self.fd).st_size
             head = file.read(16)
@@ -135,12 +142,21 @@ class _Source:
         return size, seen.container
 
     def _opening_failed(self, error: Any) -> DecodeError:
+        self._refuse_unreadable()
         text = str(error.error_string).strip().rstrip(".") or f"error {error.code}"
         if self.cut or self.size < 64:
             return TruncatedAudioError(f"{self.name}: {self.cut or f'only {self.size} bytes'} ({text})")
         if error.code == 1:
             return UnsupportedFormatError(f"{self.name}: {text}; convert it to WAV or FLAC first")
         return DecodeError(f"{self.name}: the header cannot be read ({text})")
+
+    def _refuse_unreadable(self) -> None:
+        """Tell a file system that cannot read the file from a damaged file: the decoder's errors do not."""
+        at = max(0, os.lseek(self.fd, 0, os.SEEK_CUR) - _PROBE // 2)
+        try:
+            os.pread(self.fd, _PROBE, at)
+        except OSError as error:
+            raise DecodeError(f"{self.name}: cannot be read ({error.strerror or error})") from None
 
     def quiet(self) -> AbstractContextManager[None]:
         return quiet_decoders() if self.noisy else nullcontext()
@@ -180,6 +196,7 @@ class _Source:
         # An Ogg stream states its end twice, and encoders differ by a part of a packet over where it is.
         slack = info.sr // 10 if info.container == "ogg" else 0
         if expected is not None and done < expected - slack and not keep_what_is_there:
+            self._refuse_unreadable()
             raise TruncatedAudioError(
                 f"{self.name}: the file ends early: {(start + done) / info.sr:.2f} s decoded of "
                 f"{(start + expected) / info.sr:.2f} s announced"
@@ -208,6 +225,7 @@ class _Source:
             try:
                 return self.file.read(dtype="float32", always_2d=True, out=out)  # type: ignore[no-any-return]
             except (self._library_error, RuntimeError, ValueError, MemoryError) as error:
+                self._refuse_unreadable()
                 text = str(error).strip().rstrip(".") or "the decoder gave up"
                 where = f"{self.name}: damaged after about {at / self.info.sr:.2f} s"
                 if self._at_end():

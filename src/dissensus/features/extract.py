@@ -18,15 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._files import write_text
+from dissensus._names import escape_name
 from dissensus._validate import check_count
 from dissensus._workers import in_workers
-from dissensus.errors import DissensusError, NonFiniteAudioError, ParameterError, StoreError, WorkerDiedError
+from dissensus.errors import (
+    DissensusError,
+    EmptyAudioError,
+    NonFiniteAudioError,
+    ParameterError,
+    StoreError,
+    WorkerDiedError,
+)
 from dissensus.features.audio import decoder_versions, stream_audio
 from dissensus.features.mel import MelPlan, MelStream
 from dissensus.features.pool_writer import PoolWriter
 from dissensus.features.sources import Excerpt
 
-__all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Outcome", "Progress", "collect", "extract"]
+__all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Outcome", "Progress", "collect", "extract", "still_to_do"]
 
 #: Name of a feature set -> module:stream of (sr, window_s, overlap), module:names of its columns, revision. A change of values
 #: raises the revision, which enters the fingerprint.
@@ -135,7 +143,7 @@ class ExtractReport:
     n_added, n_there : int
         Tracks added now, and those that were in the pool before.
     errors : list of (track_id, path, kind, message)
-        Files set aside; also in ``errors.csv`` of the pool.
+        Files set aside; also in ``errors.csv`` of the pool, where paths are escaped (``dissensus.features.escape_name``).
     audio_s, elapsed_s : float
         Seconds of audio that went in, and how long it took.
     """
@@ -217,7 +225,7 @@ def _one(choice: FeatureChoice, folder: Path, excerpt: Excerpt) -> Outcome:
             gathered.add(stream.push(block))
         gathered.add(stream.finish())
         if gathered.n_rows == 0:
-            return Outcome(None, kind="EmptyAudioError", message=f"{excerpt.path}: too short for a single window")
+            raise EmptyAudioError(f"{excerpt.path}: too short for a single window")
         return Outcome(gathered.done(), n_samples / choice.sr)
     except (ImportError, StoreError):  # not the file's fault
         gathered.forget()
@@ -234,7 +242,8 @@ def _bad(excerpt: Excerpt, error: Exception) -> Outcome:
         message = str(error)
     else:
         message = (error.strerror if isinstance(error, OSError) else str(error)) or kind
-    return Outcome(None, kind=kind, message=message if excerpt.path in message else f"{excerpt.path}: {message}")
+    message = message if excerpt.path in message else f"{excerpt.path}: {message}"
+    return Outcome(None, kind=kind, message=escape_name(message))
 
 
 def _in_order(
@@ -303,15 +312,36 @@ def extract(
     with PoolWriter(
         pool, n_features=len(columns), feature_names=columns, plan=choice.plan, made_by=decoder_versions()
     ) as writer:
-        left = [excerpt for excerpt in excerpts if excerpt.track_id not in writer.known]
+        left, refused = still_to_do(writer, excerpts)
         _remove_spilled(writer.folder)
         try:
             with closing(_in_order(left, choice, writer.folder, min(jobs, max(1, len(left))))) as outcomes:
-                report = collect(writer, outcomes, len(left), began=began, on_progress=on_progress)
+                report = collect(writer, outcomes, len(left), began=began, refused=refused, on_progress=on_progress)
         finally:
             _remove_spilled(writer.folder)
-        report.n_there = len(excerpts) - len(left)
+        report.n_there = len(excerpts) - len(left) - len(refused)
     return report
+
+
+def still_to_do(writer: PoolWriter, excerpts: Sequence[Excerpt]) -> tuple[list[Excerpt], list[tuple[Excerpt, Outcome]]]:
+    """Excerpts that the pool lacks, and those whose id it could not hold: they are told before any work is done."""
+    left: list[Excerpt] = []
+    refused: list[tuple[Excerpt, Outcome]] = []
+    seen: dict[int | str, str] = {}
+    writer.expect(excerpt.track_id for excerpt in excerpts)
+    for excerpt in excerpts:
+        try:
+            key = writer.key_of(excerpt.track_id)
+            if key in writer.known:
+                continue
+            if key in seen:
+                raise ParameterError(f"{excerpt.path}: {seen[key]} has the id {key!r} too")
+        except ParameterError as error:
+            refused.append((excerpt, _bad(excerpt, error)))
+            continue
+        seen[key] = excerpt.path
+        left.append(excerpt)
+    return left, refused
 
 
 def _remove_spilled(folder: Path) -> None:
@@ -326,15 +356,22 @@ def collect(
     n_total: int,
     *,
     began: float,
+    refused: Sequence[tuple[Excerpt, Outcome]] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExtractReport:
     """Write outcomes into a pool as they come; bad ones go to ``errors.csv`` beside it. ``began`` is a monotonic time."""
     report, committed = ExtractReport(), began
+    report.errors = [_row(excerpt, outcome) for excerpt, outcome in refused]
+    n_total += len(refused)
     for excerpt, outcome in outcomes:
+        if outcome.windows is not None:
+            try:
+                _append(writer, excerpt, outcome.windows)
+            except ParameterError as error:
+                outcome = _bad(excerpt, error)
         if outcome.windows is None:
-            report.errors.append((excerpt.track_id, excerpt.path, outcome.kind, outcome.message))
+            report.errors.append(_row(excerpt, outcome))
         else:
-            _append(writer, excerpt, outcome.windows)
             report.n_added += 1
             report.audio_s += outcome.audio_s
         now = time.monotonic()
@@ -348,6 +385,10 @@ def collect(
     _write_errors(writer.folder, report.errors)
     report.elapsed_s = time.monotonic() - began
     return report
+
+
+def _row(excerpt: Excerpt, outcome: Outcome) -> tuple[int | str, str, str, str]:
+    return excerpt.track_id, excerpt.path, outcome.kind, outcome.message
 
 
 def _append(writer: PoolWriter, excerpt: Excerpt, windows: NDArray[np.float32] | str) -> None:
@@ -372,5 +413,6 @@ def _write_errors(folder: Path, errors: Sequence[tuple[int | str, str, str, str]
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(("track_id", "path", "kind", "message"))
-    table.writerows(errors)
-    write_text(target, text.getvalue(), errors="backslashreplace")
+    for track_id, path, kind, message in errors:
+        table.writerow((escape_name(str(track_id)), escape_name(path), kind, message))
+    write_text(target, text.getvalue())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from io import BufferedWriter
@@ -15,10 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._files import sync, write_text
+from dissensus._ids import id_text
 from dissensus.errors import ParameterError, PoolFormatError, StoreError
 from dissensus.features.pool_store import VERSION, StoredPool, fingerprint_of, manifest_crc
 
 __all__ = ["PoolWriter"]
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,30}")
 
 
 class PoolWriter:
@@ -138,13 +142,49 @@ class PoolWriter:
         """Columns of the pool."""
         return int(self._body["n_features"])
 
+    def expect(self, track_ids: Iterable[Any]) -> None:
+        """Settle of what kind the ids of an empty pool are: whole numbers where all of these fit 64 bits, else text."""
+        if self._id_kind is None:
+            small = all(isinstance(i, (int, np.integer)) and -(2**63) <= i < 2**63 for i in track_ids)
+            self._id_kind = "int" if small else "text"
+
+    def key_of(self, track_id: Any) -> int | str:
+        """An id as this pool holds it.
+
+        All ids of a pool are whole numbers or all are text, as the first one was or as :meth:`expect` found; one of the
+        other kind is brought to it where that leaves it the same id (``"7"`` in a pool of numbers, ``7`` in one of text).
+
+        Raises
+        ------
+        ParameterError
+            Not an id, not valid Unicode, a text in a pool of numbers, or a number beyond 64 bits in one.
+        """
+        if isinstance(track_id, bool) or not isinstance(track_id, (int, np.integer, str)):
+            raise ParameterError(f"track {track_id!r}: an id is a whole number or a text")
+        text = id_text(track_id, what="the id of a track")
+        if self._id_kind == "text" or (self._id_kind is None and isinstance(track_id, str)):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise ParameterError(
+                    f"track {text!a}: the id is not valid Unicode; dissensus.features.escape_name gives one that is"
+                ) from None
+            return text
+        if isinstance(track_id, str) and not _WHOLE.fullmatch(track_id):
+            raise ParameterError(f"track {track_id!r}: the other ids of this pool are whole numbers")
+        if not -(2**63) <= int(text) < 2**63:
+            raise ParameterError(
+                f"track {text}: a whole-number id must fit 64 bits; in a pool of text ids it may be longer"
+            )
+        return int(text)
+
     def append(self, track_id: int | str, windows: ArrayLike) -> None:
         """Add a track.
 
         Parameters
         ----------
         track_id : int or str
-            Not in the pool yet; all ids of a pool are of one kind.
+            Not in the pool yet; see :meth:`key_of`.
         windows : (n_windows, n_features) array_like of float
             Finite, at least one row; stored as float32.
         """
@@ -156,23 +196,11 @@ class PoolWriter:
             )
         if not all(np.isfinite(part).all() for part in _slices(rows)):
             raise ParameterError(f"track {track_id!r}: its windows hold NaN, infinity or numbers beyond float32")
-        if isinstance(track_id, bool) or not isinstance(track_id, (int, np.integer, str)):
-            raise ParameterError(f"track {track_id!r}: an id is a whole number or a text")
-        key: int | str = str(track_id) if isinstance(track_id, str) else int(track_id)
-        kind = "text" if isinstance(key, str) else "int"
-        self._id_kind = self._id_kind or kind
-        if self._id_kind != kind:
-            raise ParameterError(f"track {key!r}: the other ids of this pool are of kind {self._id_kind}")
+        key = self.key_of(track_id)
         if key in self.known:
             raise ParameterError(f"track {key!r} is in the pool already")
-        text = b""
-        if isinstance(key, str):
-            try:
-                text = key.encode()
-            except UnicodeEncodeError:
-                raise ParameterError(f"track {key!r}: the id is not valid Unicode; rename it") from None
-        elif not -(2**63) <= key < 2**63:
-            raise ParameterError(f"track {key}: a whole-number id must fit 64 bits")
+        self._id_kind = self._id_kind or ("text" if isinstance(key, str) else "int")
+        text = key.encode() if isinstance(key, str) else b""
         self._tracks.append((rows, key, text))
         self.known.add(key)
         self._pending += len(rows)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-import glob
 import os
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from dissensus._names import escape_name, unescape_name
 from dissensus.errors import DataFormatError, ParameterError
+from dissensus.features._folders import files_below, match_pattern
 
 __all__ = ["AUDIO_SUFFIXES", "Excerpt", "gather_audio"]
 
@@ -35,6 +37,9 @@ AUDIO_SUFFIXES: Final = frozenset(
 )
 
 
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,19}")
+
+
 @dataclass(frozen=True)
 class Excerpt:
     """A span of an audio file and the id it goes by."""
@@ -51,9 +56,11 @@ def gather_audio(sources: Iterable[str | os.PathLike[str]]) -> list[Excerpt]:
     Parameters
     ----------
     sources : iterable of str or path
-        A folder (searched through; ids are paths within it), a file, a glob such as ``"music/**/*.mp3"`` (ids are the paths
-        as found), or a ``.csv`` table with a column ``path`` and, if wanted, ``track_id``, ``start_s``, ``duration_s``
-        (paths are relative to the table).
+        A folder (searched through, links to folders included, each folder once; ids are paths within it), a file, a glob
+        such as ``"music/**/*.mp3"`` (ids are the paths as found), or a ``.csv`` table with a column ``path`` and, if wanted,
+        ``track_id``, ``start_s``, ``duration_s`` (paths are relative to the table, and may be escaped as in
+        ``errors.csv``). Names that are not UTF-8 give ids escaped by :func:`dissensus.features.escape_name`. Ids of a table
+        are whole numbers where all of them are and fit 64 bits; beside ids of the other kind all are text.
 
     Returns
     -------
@@ -71,21 +78,31 @@ def gather_audio(sources: Iterable[str | os.PathLike[str]]) -> list[Excerpt]:
         text = os.fspath(source)
         path = Path(text)
         if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
-            found += [Excerpt(p.relative_to(path).as_posix(), str(p)) for p in files]
-            if not files:
+            names = [name for name in files_below(text) if _is_audio(name)]
+            names.sort(key=lambda name: name.split(os.sep))
+            found += [Excerpt(escape_name(Path(name).as_posix()), str(path / name)) for name in names]
+            if not names:
                 raise ParameterError(f"{text}: no audio files in this folder ({', '.join(sorted(AUDIO_SUFFIXES))})")
         elif path.suffix.lower() == ".csv":
             found += _from_table(path)
-        elif path.exists():
-            found.append(Excerpt(text, text))
+        elif os.path.lexists(path):
+            found.append(Excerpt(escape_name(text), text))
         else:
-            matches = sorted(m for m in glob.glob(text, recursive=True) if os.path.isfile(m))
+            matches = match_pattern(text)
             if not matches:
-                raise ParameterError(f"{text}: no such file or folder, and no file matches it as a pattern")
-            found += [Excerpt(m, m) for m in matches]
+                brackets = "; for a bracket of a name write [[]" if "[" in text else ""
+                raise ParameterError(f"{text}: no such file or folder, and no file matches it as a pattern{brackets}")
+            found += [Excerpt(escape_name(match), match) for match in matches]
+    if len({isinstance(excerpt.track_id, str) for excerpt in found}) > 1:
+        found = [replace(excerpt, track_id=str(excerpt.track_id)) for excerpt in found]
     _check_ids(found)
     return found
+
+
+def _is_audio(name: str) -> bool:
+    """Whether a name below a folder is one to try: music, or a folder that cannot be listed."""
+    last = os.path.basename(name)
+    return not last or (Path(last).suffix.lower() in AUDIO_SUFFIXES and not last.startswith("._"))
 
 
 def _check_ids(found: Sequence[Excerpt]) -> None:
@@ -112,7 +129,7 @@ def _from_table(table: Path) -> list[Excerpt]:
     if "path" not in rows[0]:
         raise DataFormatError(f"{table}: no column 'path'; it has {', '.join(map(str, rows[0]))}")
     ids = [(row.get("track_id") or "").strip() for row in rows]
-    whole = all(text.removeprefix("-").isdecimal() and str(int(text)) == text for text in ids)
+    whole = all(_WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63 for text in ids)
     return [_excerpt(table, number, row, whole) for number, row in enumerate(rows, start=2)]
 
 
@@ -128,7 +145,10 @@ def _excerpt(table: Path, line: int, row: dict[str, str], whole_ids: bool) -> Ex
             if start is None and duration is None
             else f"{name}#{start or 0:g}+{'' if duration is None else duration}"
         )
-    return Excerpt(int(text) if whole_ids else text, str(table.parent / name), start or 0.0, duration)
+    path = table.parent / name
+    if not os.path.lexists(path):
+        path = table.parent / unescape_name(name)
+    return Excerpt(int(text) if whole_ids else text, str(path), start or 0.0, duration)
 
 
 def _seconds(table: Path, line: int, row: dict[str, str], column: str) -> float | None:
