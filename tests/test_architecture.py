@@ -28,6 +28,7 @@ BASICS = {
     "_ids",
     "_memory",
     "_names",
+    "_order",
     "_threads",
     "_validate",
     "_version",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import id_array
+from dissensus._order import number_by_appearance
 from dissensus.errors import ParameterError
 
 __all__ = ["TrackRuns", "number_tracks", "track_runs"]
@@ -28,11 +29,7 @@ def number_tracks(groups: ArrayLike, n_windows: int) -> tuple[NDArray[np.int64],
     labels = id_array(groups, what="groups")
     if labels.shape != (n_windows,):
         raise ParameterError(f"groups must name the track of each of the {n_windows} windows; got shape {labels.shape}")
-    distinct, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    by_first = np.argsort(first, kind="stable")
-    rank = np.empty(len(by_first), dtype=np.int64)
-    rank[by_first] = np.arange(len(by_first))
-    return rank[inverse.reshape(-1)], distinct[by_first]
+    return number_by_appearance(labels)
 
 
 def track_runs(groups: ArrayLike | None, n_windows: int) -> TrackRuns:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import id_array, is_same_id
+from dissensus._order import newest_rows
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.features.pool import Pool
 
@@ -223,14 +224,7 @@ class Annotations:
 
     def newest(self) -> Annotations:
         """One row a listener and track: that of the newest timestamp; without one, or on equal ones, the last."""
-        when = np.zeros(len(self), dtype=np.int64) if self.timestamp is None else self.timestamp
-        _, person = np.unique(self.listener_id, return_inverse=True)
-        _, track = np.unique(self.track_id, return_inverse=True)
-        order = np.lexsort((np.arange(len(self)), when, track.reshape(-1), person.reshape(-1)))
-        pair = np.stack((person.reshape(-1)[order], track.reshape(-1)[order]), axis=1)
-        last = np.ones(len(order), dtype=bool)
-        last[:-1] = (pair[1:] != pair[:-1]).any(axis=1)
-        return self.subset(np.sort(order[last]))
+        return self.subset(newest_rows(self.listener_id, self.track_id, self.timestamp))
 
 
 @dataclass(frozen=True, eq=False)

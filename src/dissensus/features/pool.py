@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import IdIndex, id_array
+from dissensus._order import number_by_appearance
 from dissensus.errors import FeatureMismatchError, ParameterError, UnknownTrackError
 
 if TYPE_CHECKING:
@@ -88,13 +89,8 @@ class Pool:
             )
         if feature_names is not None and len(feature_names) != windows.shape[1]:
             raise ParameterError(f"{len(feature_names)} feature_names for {windows.shape[1]} columns")
-        _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
-        order = np.argsort(first, kind="stable")
-        rank = np.empty(len(order), dtype=np.int64)
-        rank[order] = np.arange(len(order))
         self.X = windows
-        self.track_ids = ids[first[order]]
-        self.groups = rank[inverse.reshape(-1)]
+        self.groups, self.track_ids = number_by_appearance(ids)
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.fingerprint = fingerprint
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import id_array, is_same_id
+from dissensus._order import newest_rows
 from dissensus._validate import as_float, as_proba, check_count
 from dissensus.errors import ParameterError
 from dissensus.strategies.balanced import pick
@@ -207,9 +208,7 @@ def votes_of_others(
     track, label = track[others].astype(np.int64), label[others].astype(np.int64)
     _, person = np.unique(who[others], return_inverse=True)
     person = person.reshape(-1).astype(np.int64)
-    pair = person * (int(track.max(initial=0)) + 1) + track
-    _, from_end = np.unique(pair[::-1], return_index=True)
-    last = np.sort(len(pair) - 1 - from_end)
+    last = newest_rows(person, track)
     return person[last], track[last], label[last]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import IdIndex, id_array
+from dissensus._order import newest_rows
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.personalisation.listener.crowd_prior import CrowdBelief, CrowdPrior, CrowdSettings
 from dissensus.personalisation.listener.personal_kernel import CoRatings, PersonalKernel, PersonalWeights
@@ -242,12 +243,8 @@ def _newest_within(crowd: Any, pool: Pool) -> _Rows:
     label = np.asarray(crowd.label, dtype=np.int64)
     rows = np.flatnonzero(np.array([t in pool for t in what.tolist()], dtype=bool) & (label >= 0))
     when = getattr(crowd, "timestamp", None)
-    if when is not None:
-        rows = rows[np.argsort(np.asarray(when)[rows], kind="stable")]
-    person = np.unique(who[rows], return_inverse=True)[1].reshape(-1)
-    pair = person * np.int64(pool.n_tracks) + pool.index_of(what[rows].tolist())
-    last = len(rows) - 1 - np.unique(pair[::-1], return_index=True)[1]
-    rows = np.sort(rows[last])
+    track = pool.index_of(what[rows].tolist())
+    rows = rows[newest_rows(who[rows], track, None if when is None else np.asarray(when)[rows])]
     return _Rows(who[rows], what[rows], label[rows], tuple(crowd.classes))
 
 
