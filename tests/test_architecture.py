@@ -78,7 +78,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pandas": ("evaluation/outcome/mixed.py",),
     "umap": ("evaluation/papers/clusters.py",),
     "typer": ("cli/",),
-    "rich": ("cli/",),
+    "rich": ("cli/", "evaluation/text_table.py"),
 }
 
 #: Imported inside the function that needs them, never at the top of a file.
@@ -446,7 +446,12 @@ BAD: list[tuple[Callable[[Path], list[str]], str, str, str]] = [
     ),
     (libraries_stay_where_they_belong, "features/bad.py", "def f():\n import torch", "torch belongs in training/"),
     (libraries_stay_where_they_belong, "features/bad.py", "import requests", "requests is not listed"),
-    (libraries_stay_where_they_belong, "features/bad.py", "from rich.table import Table", "rich.table belongs in cli/"),
+    (
+        libraries_stay_where_they_belong,
+        "features/bad.py",
+        "from rich.table import Table",
+        "rich.table belongs in cli/ or",
+    ),
     (libraries_stay_where_they_belong, "features/bad.py", "import pickle", "can run code from a file"),
     (libraries_stay_where_they_belong, "features/bad.py", "from joblib import load", "can run code from a file"),
     (

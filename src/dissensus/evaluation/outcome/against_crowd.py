@@ -11,6 +11,7 @@ from dissensus.evaluation.curves import Columns, curves_of
 from dissensus.evaluation.intervals import area_under_curve, bootstrap_interval
 from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.scores import COMMITTEE, SCORES
+from dissensus.evaluation.text_table import aligned
 
 __all__ = ["against_crowd", "format_against_crowd"]
 
@@ -105,11 +106,9 @@ def format_against_crowd(summary: dict[str, Any]) -> str:
         cells = [row["update"], row["member"], *(_text(row[score]) for score in SCORES)]
         cells += [f"{row['share_better_nll']:.0%}", _text(row.get("permuted_nll")), _text(row.get("drawn_nll"))]
         table.append(cells)
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
     said = (
         "Less the crowd without the listener, last round, mean over strategies, paired by listener. NLL: lower is better. "
         "Drawn: answers drawn from the crowd's probabilities, nothing personal in them.\n"
         "crowd and residual hear what others said of the held-out tracks, never the listener; -new and the committee do not."
     )
-    return "\n".join([said, "", *lines])
+    return "\n".join([said, "", *aligned(table)])

@@ -114,15 +114,12 @@ def share_interval(count: int, n: int, *, confidence: float = 0.95) -> tuple[flo
     >>> round(low, 3), round(high, 3)
     (0.33, 0.644)
     """
-    from scipy.stats import norm
+    from scipy.stats import binomtest
 
     if n < 1 or not 0 <= count <= n or not 0 < confidence < 1:
         raise ParameterError(f"count={count!r} of n={n!r} at confidence={confidence!r} is no share")
-    z = float(norm.ppf(0.5 + confidence / 2))
-    share = count / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = binomtest(count, n).proportion_ci(confidence, method="wilson")
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

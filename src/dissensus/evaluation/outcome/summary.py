@@ -12,8 +12,9 @@ from dissensus.evaluation.curves import COMMITTEE, Columns, Curves, curves_of, s
 from dissensus.evaluation.intervals import Interval, area_under_curve, bootstrap_interval, compare_paired
 from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.scores import SCORES
+from dissensus.evaluation.text_table import aligned
 
-__all__ = ["align", "format_summary", "interval_text", "summarise", "words"]
+__all__ = ["format_summary", "interval_text", "summarise", "words"]
 
 
 def _in_order(found: NDArray[Any], order: Sequence[str]) -> list[str]:
@@ -109,12 +110,6 @@ def interval_text(interval: dict[str, float], *, signed: bool = True) -> str:
     return f"{interval['mean']:{form}} [{interval['low']:{form}}, {interval['high']:{form}}]"
 
 
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines of text, columns below each other."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def format_summary(summary: dict[str, Any]) -> str:
     """The summary as text: the table, the paired comparisons, and what held in words."""
     is_paper = summary["label"] == "paper"
@@ -144,14 +139,14 @@ def format_summary(summary: dict[str, Any]) -> str:
         f"Weighted F1, {summary['n_listeners']} listeners, {summary['n_repeats']} split(s) each, protocol "
         f"{summary['protocol']['name']} ({summary['label']}); 95 % bootstrap intervals over listeners"
     )
-    lines = [title, "", *align(table)]
+    lines = [title, "", *aligned(table)]
     if summary["comparisons"]:
         paired = [["update", "member", "a - b", "AULC difference", "p (Wilcoxon)", "p (Holm)", "a above b"]]
         for c in summary["comparisons"]:
             d = c["difference"]
             tests = (f"{c['p_wilcoxon']:.3f}", f"{c['p_holm']:.3f}", f"{c['share_above']:.0%}")
             paired.append([c["update"], c["member"], f"{c['a']} - {c['b']}", interval_text(d), *tests])
-        lines += ["", "Strategies paired by listener, area under the learning curve", "", *align(paired)]
+        lines += ["", "Strategies paired by listener, area under the learning curve", "", *aligned(paired)]
     return "\n".join([*lines, "", *words(summary)])
 
 

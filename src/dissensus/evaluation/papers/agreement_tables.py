@@ -13,6 +13,7 @@ from dissensus.datasets._types import Annotations, Dataset
 from dissensus.datasets.ismir2020 import EMOTIONS, LANGUAGES
 from dissensus.errors import ParameterError
 from dissensus.evaluation.papers.printed import TABLE_1_ORDER, TROMPA_2022_COUNTS
+from dissensus.evaluation.text_table import aligned
 
 __all__ = [
     "TABLE_1_GROUPS",
@@ -155,13 +156,7 @@ def trompa_counts(annotations: Annotations) -> str:
     rows.append(["the newest of every listener and track", str(len(once)), ""])
     for least in (20, 50, 80, 100):
         rows.append([f"listeners with {least} tracks or more", str(len(once.listeners(min_tracks=least))), ""])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines of text, in columns."""
-    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(aligned(rows))
 
 
 def signed(difference: float) -> str:
@@ -225,4 +220,4 @@ def format_agreement(
             other = _cell(beside[i])
             line += [other[0], *(other[2:] if random else [])]
         lines.append(line)
-    return aligned(lines)
+    return "\n".join(aligned(lines))

@@ -15,10 +15,11 @@ from dissensus.datasets._read import number, read_table
 from dissensus.datasets._types import Dataset
 from dissensus.datasets.ismir2020 import EMOTIONS
 from dissensus.errors import DataFormatError, MissingDependencyError, ParameterError
-from dissensus.evaluation.papers.agreement_tables import TABLE_1_GROUPS, aligned, rating_table, signed
+from dissensus.evaluation.papers.agreement_tables import TABLE_1_GROUPS, rating_table, signed
 from dissensus.evaluation.papers.clusters import cluster_agreement, embed, intrinsic_dimension
 from dissensus.evaluation.papers.multilabel import FOLDS, classify_windows, jaccard, label_sets
 from dissensus.evaluation.papers.printed import TABLE_3, TABLE_4_JACCARD
+from dissensus.evaluation.text_table import aligned
 
 __all__ = ["TABLE_3_EMBEDDINGS", "ismir2020_table_3", "ismir2020_table_4", "made_up_windows", "read_windows"]
 
@@ -138,7 +139,7 @@ def ismir2020_table_3(
                 low, high = np.quantile(found.random_ari, (0.025, 0.975))
                 line[-1] = f"{np.mean(found.random_ari):.3f} [{low:.3f}, {high:.3f}]"
             rows.append(line)
-        text.append(f"{title}\n{aligned(rows)}")
+        text.append("\n".join([title, *aligned(rows)]))
     return "\n\n".join(text)
 
 
@@ -232,7 +233,7 @@ def ismir2020_table_4(
             line += [f"{jaccard(labels, them):.3f}", "" if printed is None else f"{printed:.3f}"]
         rows.append(line)
     if sound is None:
-        return aligned(rows)
+        return "\n".join(aligned(rows))
     X, of = np.asarray(sound[0], dtype=np.float64), np.asarray(sound[1])
     absent = clips[~np.isin(clips, of)]
     if len(absent):
@@ -254,4 +255,4 @@ def ismir2020_table_4(
             for folds, given in (*((f, labels) for f in FOLDS), ("clips", rng.permutation(labels)))
         )
         line += [f"{leaking:.3f}", f"{sound_f1:.3f}", f"{null:.3f}", signed(leaking - sound_f1)]
-    return f"{aligned(rows)}\n\n{keep.sum()} windows of {len(clips)} clips, {X.shape[1]} features."
+    return "\n".join(aligned(rows)) + f"\n\n{keep.sum()} windows of {len(clips)} clips, {X.shape[1]} features."

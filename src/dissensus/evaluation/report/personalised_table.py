@@ -15,7 +15,7 @@ from dissensus.evaluation.outcome.personalised import (
     share_interval,
 )
 from dissensus.evaluation.outcome.results import Results
-from dissensus.evaluation.outcome.summary import align
+from dissensus.evaluation.text_table import aligned
 
 __all__ = [
     "CRITERIA",
@@ -159,7 +159,7 @@ def format_personalised(results: Results, rows: Sequence[EffectivePersonalisatio
     lines = [
         f"Who was personalised: {results.dataset}, {len(results.listeners)} listeners, protocol {results.protocol.name}{label}",
         "",
-        *align([personalised_head(), *(personalised_cells(row) for row in rows)]),
+        *aligned([personalised_head(), *(personalised_cells(row) for row in rows)]),
         "",
         *CRITERIA,
         "",

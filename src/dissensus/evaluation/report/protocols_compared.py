@@ -17,9 +17,10 @@ from dissensus.evaluation.intervals import bootstrap_interval
 from dissensus.evaluation.outcome.personalised import ALL, EffectivePersonalisation
 from dissensus.evaluation.outcome.published_tests import published_tests
 from dissensus.evaluation.outcome.results import Results
-from dissensus.evaluation.outcome.summary import align, interval_text
+from dissensus.evaluation.outcome.summary import interval_text
 from dissensus.evaluation.protocol import PROTOCOLS, Protocol
 from dissensus.evaluation.report.personalised_table import count_text, most_misleading, personalised_rows, share_text
+from dissensus.evaluation.text_table import aligned
 from dissensus.strategies.rules.human import HUMAN
 from dissensus.strategies.strategy import CONTROL
 
@@ -164,10 +165,10 @@ class Comparison:
             rows = self.table(member)
             if strategies:
                 rows += self.table(member, strategies=True)
-            lines += ["", member, *align([list(HEAD), *rows])]
+            lines += ["", member, *aligned([list(HEAD), *rows])]
         if self.contrasts:
             lines += ["", "Strategies against random, height of the learning curve, listeners paired", ""]
-            lines += align([list(_CONTRAST_HEAD), *map(_contrast_cells, self.contrasts)])
+            lines += aligned([list(_CONTRAST_HEAD), *map(_contrast_cells, self.contrasts)])
         return "\n".join([*lines, "", *self.words()])
 
 

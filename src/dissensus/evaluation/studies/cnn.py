@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dissensus.catalog import embed_clips
 from dissensus.datasets import Dataset, synthetic
 from dissensus.errors import ParameterError
+from dissensus.evaluation.text_table import aligned
 
 if TYPE_CHECKING:
     from dissensus.committee.cnn import CnnModel
@@ -53,10 +54,10 @@ class CnnStudy:
     shared_trunk: bool = False
 
     def __str__(self) -> str:
-        lines = [f"{'macro F1, song level':<44}{'unseen clips':>20}{'unseen sounds':>20}"]
+        rows = [["macro F1, song level", "unseen clips", "unseen sounds"]]
         for name, (seen, unseen) in self.rows.items():
-            cells = [f"{np.mean(v):.3f} ± {np.std(v):.3f}" for v in (seen, unseen)]
-            lines.append(f"{name:<44}{cells[0]:>20}{cells[1]:>20}")
+            rows.append([name, *(f"{np.mean(v):.3f} ± {np.std(v):.3f}" for v in (seen, unseen))])
+        lines = aligned(rows)
         over = "heads of one trunk, on clips no part has heard" if self.shared_trunk else "song-level folds"
         lines.append(f"(mean ± sd over {len(self.members)} {over}; trained on {self.device}, {self.precision})")
         return "\n".join(lines)
