@@ -1,14 +1,19 @@
 # The two commands:   make demo   make test
-# The daily ones:     make lint types native-lint native-test native-test-arm bench docs clean
+# The daily ones:     make lint types format native-lint native-test bench docs clean
+# Before a release:   make test-slow test-nojit native-test-arm wheel test-wheel test-lowest licences
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-# What the installed package is built from; a change here installs again.
-SOURCES := pyproject.toml $(shell find native -name '*.[ch]pp' -o -name CMakeLists.txt)
+# What the installed package is built from; a change here installs again. A folder changes when a file in it goes.
+SOURCES := pyproject.toml src/dissensus/_version.py $(shell find native)
 
-.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench docs clean
+# Wheels are the same bytes for the same sources: their times are that of the last commit.
+export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1700000000)
+
+.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench docs \
+        wheel test-wheel test-lowest licences clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -24,15 +29,19 @@ $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -e '.[train,plot,stats,test,lint]'
+	$(BIN)/python -m pip install --quiet 'dissensus[train,plot,stats,test,lint]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(BIN)/python -m pip install --quiet 'dissensus[bench]'
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/python -m pip install --quiet 'dissensus[docs]'
+	@touch $@
+
+$(VENV)/.installed-pack: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --group pack
 	@touch $@
 
 demo: $(VENV)/.installed ## Make .venv, install, and watch a committee learn one listener on music made on the spot
@@ -97,6 +106,35 @@ bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the t
 docs: $(VENV)/.installed-docs ## Run every snippet of the documentation and build its site into build/site, warnings as errors
 	$(BIN)/python -m pytest -q tests/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Built from the checkout as it lies, repaired for manylinux, its content checked, and built again from the source archive.
+dist/.made: $(VENV)/.installed-pack $(SOURCES) .ci/wheel.py $(shell find src -name '*.py')
+	$(BIN)/python .ci/wheel.py dist --again
+	@touch $@
+
+wheel: dist/.made ## A wheel for this Python in dist/: checked, and the same bytes when it is built again
+
+test-wheel: dist/.made $(VENV)/.installed-dev ## The tests on the installed wheel, away from the sources
+	$(BIN)/python .ci/suite.py --wheel dist/*.whl -- -n $(JOBS) --dist loadscope -m "not slow"
+
+# The oldest versions that pyproject.toml declares. What meets a library is tested: its members, files, features, tables, texts.
+LOWEST := tests/test_contracts.py tests/test_import.py tests/test_threads.py tests/cli/test_main.py tests/cli/test_evaluate.py \
+          tests/committee tests/features/test_pool.py tests/features/test_audio.py tests/evaluation/outcome tests/evaluation/run \
+          tests/datasets/test_table.py tests/strategies/test_disagreement.py tests/personalisation/test_session.py
+
+test-lowest: dist/.made ## The tests that meet a library, on the oldest versions of all of them
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/lowest
+	VIRTUAL_ENV=build/lowest $(BIN)/uv pip install --quiet --resolution lowest-direct -r pyproject.toml --extra plot --extra stats
+	VIRTUAL_ENV=build/lowest $(BIN)/uv pip freeze > build/lowest.txt
+	VIRTUAL_ENV=build/lowest $(BIN)/uv pip install --quiet --constraint build/lowest.txt -r pyproject.toml --extra test
+	VIRTUAL_ENV=build/lowest $(BIN)/uv pip install --quiet --no-deps dist/*.whl
+	$(BIN)/python .ci/suite.py --python build/lowest/bin/python -- -n $(JOBS) --dist loadscope -m "not slow" $(LOWEST)
+
+licences: dist/.made ## The licences of all that an installation brings, and the list of it (CycloneDX) in build/
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/runtime
+	VIRTUAL_ENV=build/runtime $(BIN)/uv pip install --quiet dist/*.whl
+	$(BIN)/cyclonedx-py environment build/runtime/bin/python --output-reproducible -o build/sbom.cdx.json
+	$(BIN)/python .ci/licences.py build/sbom.cdx.json build/runtime
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
