@@ -54,11 +54,11 @@ def test_killed_in_each_protocol_and_continued_to_the_same_numbers(
     real = grid._work
 
     def killed(limit: int) -> None:
-        def work(task: grid.Task, parts: Path) -> grid.Task:
+        def work(place: grid.Workplace, parts: Path, task: grid.Task) -> None:
             if len(done) == limit:
                 raise KeyboardInterrupt
             done.append(task)
-            return real(task, parts)
+            real(place, parts, task)
 
         monkeypatch.setattr(grid, "_work", work)
 
