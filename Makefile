@@ -1,6 +1,6 @@
 # The two commands:   make demo   make test
 # The daily ones:     make lint types format native-lint native-test bench docs clean
-# Before a release:   make test-slow test-nojit native-test-arm wheel test-wheel test-lowest licences
+# Before a release:   make test-slow test-nojit native-test-arm wheel test-wheel test-lowest licences faults
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -13,7 +13,7 @@ SOURCES := pyproject.toml src/dissensus/_version.py $(shell find native)
 export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1700000000)
 
 .PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench docs \
-        wheel test-wheel test-lowest licences clean
+        wheel test-wheel test-lowest licences faults clean
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -135,6 +135,17 @@ licences: dist/.made ## The licences of all that an installation brings, and the
 	VIRTUAL_ENV=build/runtime $(BIN)/uv pip install --quiet dist/*.whl
 	$(BIN)/cyclonedx-py environment build/runtime/bin/python --output-reproducible -o build/sbom.cdx.json
 	$(BIN)/python .ci/licences.py build/sbom.cdx.json build/runtime
+
+SHIM := build/faults/shim.so
+faults: $(VENV)/.installed-dev ## Kill, cut the power of, fill the disk of and crowd the store, both kinds, at every change (about 20 minutes)
+	@mkdir -p $(dir $(SHIM)) && cc -shared -fPIC -O1 -o $(SHIM) tests/faults/shim.c -ldl
+	LD_PRELOAD=$(CURDIR)/$(SHIM) $(BIN)/python tests/faults/store_under_faults.py cuts 2000
+	LD_PRELOAD=$(CURDIR)/$(SHIM) $(BIN)/python tests/faults/store_under_faults.py kill 5
+	LD_PRELOAD=$(CURDIR)/$(SHIM) $(BIN)/python tests/faults/store_under_faults.py full
+	LD_PRELOAD=$(CURDIR)/$(SHIM) $(BIN)/python tests/faults/store_under_faults.py io
+	$(BIN)/python tests/faults/postgres_under_faults.py 200
+	$(BIN)/python tests/faults/many_writers.py sqlite
+	$(BIN)/python tests/faults/many_writers.py postgresql
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks

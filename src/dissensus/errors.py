@@ -10,14 +10,17 @@ __all__ = [
     "AlreadyAnsweredError",
     "AudioTooLongError",
     "BackendUnavailableError",
+    "BiometricInputError",
     "BudgetExhaustedError",
     "ClassMismatchError",
+    "ConsentError",
     "DataFormatError",
     "DecodeError",
     "DissensusError",
     "DissensusWarning",
     "EmptyAudioError",
     "FeatureMismatchError",
+    "KeyReusedError",
     "LabelError",
     "MissingDependencyError",
     "ModelFormatError",
@@ -27,11 +30,14 @@ __all__ = [
     "ParameterError",
     "PoolFormatError",
     "SessionError",
+    "StoreBusyError",
     "StoreError",
     "TruncatedAudioError",
+    "UnknownListenerError",
     "UnknownTrackError",
     "UnsupportedFormatError",
     "UntrustedModelError",
+    "VersionConflictError",
     "WorkerDiedError",
     "WorkerError",
 ]
@@ -47,6 +53,10 @@ class ParameterError(DissensusError, ValueError):
 
 class FeatureMismatchError(ParameterError):
     """Features do not fit the model: other width, other names or another fingerprint."""
+
+
+class BiometricInputError(ParameterError):
+    """A column that holds somebody's body by its name; this package takes only what people say of music."""
 
 
 class BackendUnavailableError(DissensusError, ImportError):
@@ -130,6 +140,29 @@ class BudgetExhaustedError(SessionError):
 
 class StoreError(DissensusError):
     """Files or databases that hold state could not be written or read."""
+
+
+class StoreBusyError(StoreError):
+    """Somebody else is writing; the same call may go through in a moment."""
+
+
+class UnknownListenerError(StoreError, KeyError):
+    """A listener that the store does not hold, or no longer."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
+
+
+class ConsentError(StoreError, PermissionError):
+    """A listener has not agreed to this, or no longer does."""
+
+
+class VersionConflictError(StoreError):
+    """Somebody else wrote about this listener in the meantime; read what is new and try again."""
+
+
+class KeyReusedError(StoreError):
+    """An idempotency key that was used before, for another request."""
 
 
 class WorkerError(DissensusError, RuntimeError):
