@@ -99,10 +99,57 @@ def test_any_table(tmp_path: Path) -> None:
     assert "3 listeners" in found.output
 
 
+def test_a_table_in_spreadsheet_dress_with_gaps_ratings_and_ids_of_two_names(tmp_path: Path) -> None:
+    data = latent_listeners(140, 3, panel=Panel(tracks_per_listener=40, n_rated=80), n_features=4)
+    tracks = zip(data.pool.track_ids, data.pool.X, strict=True)
+    rows = [";".join([str(i), *(f"{v:.6f}".replace(".", ",") for v in x)]) for i, x in tracks]
+    rows[5] = rows[5].rpartition(";")[0] + ";"
+    (tmp_path / "features.csv").write_bytes(
+        ("Song ID;a;b;c;d\r\n" + "\r\n".join(rows) + "\r\n;;;;\r\n").encode("utf-8-sig")
+    )
+    a = data.annotations
+    signs = {0: "8;8", 1: "8;2", 2: "2;2", 3: "2;8"}
+    said = [f"{t};{u};{signs[label]}" for t, u, label in zip(a.track_id, a.listener_id, a.label.tolist(), strict=True)]
+    (tmp_path / "answers.csv").write_bytes(("track;user;aro;val\n" + "\n".join(said)).encode("utf-16"))
+    columns = "features.track=Song ID,track=track,listener=user,arousal=aro,valence=val"
+    files = ("--features", str(tmp_path / "features.csv"), "--annotations", str(tmp_path / "answers.csv"))
+    again = (*files, "--columns", columns, "--min-tracks", "30", *QUICK, "--out", str(tmp_path / "out"))
+    for missing, more in (("--impute", ()), ("--middle 5", ("--impute", "median"))):
+        refused = invoke("table", *again, *more)
+        assert refused.exit_code == 1 and missing in str(refused.exception)
+    found = invoke("table", *again, "--impute", "median", "--middle", "5")
+    assert found.exit_code == 0, found.output
+    assert "3 listeners" in found.output and "1 empty cells in 1 of 140 rows were filled with medians" in found.output
+
+
+def test_a_pool_takes_the_place_of_the_features(tmp_path: Path) -> None:
+    data = latent_listeners(140, 3, panel=Panel(tracks_per_listener=40, n_rated=80), n_features=4)
+    data.pool.save(tmp_path / "pool")
+    a = data.annotations
+    said = [f"{t},{u},Q{label + 1}\n" for t, u, label in zip(a.track_id, a.listener_id, a.label.tolist(), strict=True)]
+    (tmp_path / "answers.csv").write_text("track_id,listener_id,label\n" + "".join(said))
+    common = (
+        "--annotations",
+        str(tmp_path / "answers.csv"),
+        "--min-tracks",
+        "40",
+        *QUICK,
+        "--out",
+        str(tmp_path / "out"),
+    )
+    found = invoke("table", "--pool", str(tmp_path / "pool"), *common)
+    assert found.exit_code == 0, found.output
+    assert "3 listeners" in found.output
+    both = invoke("table", "--pool", str(tmp_path / "pool"), "--features", "f.csv", *common)
+    assert both.exit_code == 2 and "not both" in both.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("trompa",), "--data"),
+        (("table", "--features", "a", "--annotations", "b", "--middle", "high"), "high"),
+        (("table", "--features", "a", "--annotations", "b", "--impute", "mean"), "mean"),
         (("nothing",), "nothing"),
         (("table",), "--features"),
         (("table", "--features", "a", "--annotations", "b", "--columns", "colour=red"), "colour=red"),

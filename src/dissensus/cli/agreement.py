@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dissensus.cli._data_sets import published
+
 if TYPE_CHECKING:
     from dissensus.agreement.groups import GroupSpec
 
@@ -126,11 +128,10 @@ def _only(option: str, value: object, data_set: RatedData, meant: RatedData) -> 
 
 def _trompa(data: Path, specs: list[GroupSpec], snapshot: str, draws: int, random: int, seed: int) -> None:
     from dissensus.agreement.groups import GroupSpec
-    from dissensus.datasets import trompa
     from dissensus.evaluation.papers.agreement_tables import format_agreement, trompa_counts, trompa_table
     from dissensus.evaluation.papers.printed import TROMPA_2022
 
-    every = trompa.load(data, snapshot, repeats="keep")
+    every = published("trompa", data, snapshot=snapshot, repeats="keep")
     chosen = specs or [GroupSpec("n_tracks", ">", 80, strict=False)]
     found = trompa_table(every, chosen, n_draws=draws, n_random=random, random_state=seed)
     typer.echo(f"TROMPA-MER, snapshot {snapshot}; published: the snapshot of 2022-03-07\n")
@@ -141,10 +142,9 @@ def _trompa(data: Path, specs: list[GroupSpec], snapshot: str, draws: int, rando
 
 def _soundtracks(data: Path, specs: list[GroupSpec], draws: int, random: int, seed: int) -> None:
     from dissensus.agreement.groups import GroupSpec, group_agreement
-    from dissensus.datasets import soundtracks
     from dissensus.evaluation.papers.agreement_tables import format_agreement, rating_table
 
-    loaded = soundtracks.load(data, features=False)
+    loaded = published("soundtracks", data, features=False)
     ratings = rating_table(loaded)
     chosen = specs or [GroupSpec("condition", "==", c) for c in sorted(set(ratings.columns["condition"].tolist()))]
     found = []
@@ -157,11 +157,10 @@ def _soundtracks(data: Path, specs: list[GroupSpec], draws: int, random: int, se
 
 
 def _alphas(data: Path, table: int, draws: int, random: int, seed: int) -> None:
-    from dissensus.datasets import ismir2020
     from dissensus.evaluation.papers.agreement_tables import format_agreement, ismir2020_table_1, ismir2020_table_2
     from dissensus.evaluation.papers.printed import TABLE_1, TABLE_2
 
-    loaded = ismir2020.load(data)
+    loaded = published("ismir2020", data)
     typer.echo(f"ISMIR 2020, Table {table}: Krippendorff's alpha, ordinal\n")
     if table == 2:
         found = ismir2020_table_2(loaded, n_draws=draws, n_random=random, random_state=seed)
@@ -177,11 +176,10 @@ def _alphas(data: Path, table: int, draws: int, random: int, seed: int) -> None:
 
 
 def _table_3(data: Path, embedding: Embedding, random: int, seed: int) -> None:
-    from dissensus.datasets import ismir2020
     from dissensus.evaluation.papers.group_tables import TABLE_3_EMBEDDINGS, ismir2020_table_3
 
     chosen = TABLE_3_EMBEDDINGS if embedding is Embedding.all else (embedding.value,)
-    loaded = ismir2020.load(data)
+    loaded = published("ismir2020", data)
     found = ismir2020_table_3(
         loaded,
         embeddings=chosen,
@@ -198,10 +196,9 @@ def _table_3(data: Path, embedding: Embedding, random: int, seed: int) -> None:
 
 
 def _table_4(data: Path, windows: str, seed: int) -> None:
-    from dissensus.datasets import ismir2020
     from dissensus.evaluation.papers.group_tables import ismir2020_table_4, made_up_windows
 
-    loaded = ismir2020.load(data)
+    loaded = published("ismir2020", data)
     typer.echo("ISMIR 2020, Table 4\n")
     if windows == "none":
         typer.echo(ismir2020_table_4(loaded, random_state=seed))

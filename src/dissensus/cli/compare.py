@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dissensus.cli.evaluate import STRATEGIES_HELP, DataName
+from dissensus.cli._data_sets import (
+    STRATEGIES_HELP,
+    DataName,
+    check_embeddings,
+    cores,
+    listeners_made_up,
+    published,
+    split,
+)
 
 if TYPE_CHECKING:
     from dissensus.datasets import Dataset
@@ -71,11 +79,10 @@ def _compare(
     seed: Annotated[int, typer.Option(help="Master seed.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
 ) -> None:
-    from dissensus.cli.evaluate import _cores, _split
     from dissensus.evaluation.outcome.results import read_results
     from dissensus.evaluation.report.protocols_compared import compare_protocols, sound_beside, write_comparison
 
-    changes = {"kinds": _split(members), "strategies": _split(strategies), "rounds": rounds, "queries": queries}
+    changes = {"kinds": split(members), "strategies": split(strategies), "rounds": rounds, "queries": queries}
     changes |= {"min_tracks": min_tracks, "seed": seed}
     paper, sound = sound_beside(
         protocol.value, repeats, null_repeats, **{name: value for name, value in changes.items() if value is not None}
@@ -88,7 +95,7 @@ def _compare(
     for name, settings, folder in (("paper", paper, paper_results), ("sound", sound, sound_results)):
         if folder is None:
             folder = out / name
-            _run(dataset, settings, folder, chosen, jobs or _cores())
+            _run(dataset, settings, folder, chosen, jobs or cores())
         sides.append(read_results(folder))
     found = compare_protocols(*sides)
     typer.echo(str(found))
@@ -100,16 +107,14 @@ def _compare(
 def _load(
     name: DataName, data: Path | None, snapshot: str, paper: Protocol, listeners: int | None, personal: float
 ) -> Dataset:
-    from dissensus.cli.evaluate import _check_embeddings, _published, _synthetic
-
     if name is DataName.table:
         raise typer.BadParameter(
             "evaluate a table twice and give --paper-results and --sound-results", param_hint="DATASET"
         )
-    _check_embeddings(name, paper)
+    check_embeddings(name, paper.kinds)
     if name is DataName.synthetic:
-        return _synthetic(listeners or 40, personal, paper.seed, embedded="cnn" in paper.kinds)
-    return _published(name, data, snapshot)
+        return listeners_made_up(listeners or 40, personal, paper.seed, embedded="cnn" in paper.kinds)
+    return published(name.value, data, snapshot=snapshot)
 
 
 def _listeners(

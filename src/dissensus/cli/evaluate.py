@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dissensus.strategies.strategy import registered_strategies
+from dissensus.cli._data_sets import (
+    COLUMNS_HELP,
+    STRATEGIES_HELP,
+    DataName,
+    Imputation,
+    check_embeddings,
+    cores,
+    listeners_made_up,
+    of_tables,
+    published,
+    split,
+)
 
 if TYPE_CHECKING:
     from dissensus.datasets import Dataset
@@ -35,8 +45,8 @@ embeddings: of **synthetic** made-up clips are then rendered and embedded by the
 read the embeddings), a **table** must hold embeddings as its features, and the other data sets come without.
 
 Data sets: **trompa**, **soundtracks**, **amg1608** (`--data` is the folder), **synthetic** (listeners with boundaries of
-their own, made on the spot; `--personal` says how far apart they are), **table** (`--features`, `--annotations`, and
-`--columns` where the columns are not called track_id, listener_id and label).
+their own, made on the spot; `--personal` says how far apart they are), **table** (`--features` or a `--pool`, `--annotations`,
+and `--columns` where the columns are not called track_id, listener_id and label; CSV of any spreadsheet, TSV, Parquet).
 
 Examples:
 
@@ -51,21 +61,10 @@ Examples:
 
 - `dissensus evaluate table --features tracks.csv --annotations answers.csv --columns listener=user,label=quad --min-tracks 40`
 
+- `dissensus evaluate table --pool pool/ --annotations answers.csv --columns arousal=a,valence=v --middle 5` (ratings on 1 to 9)
+
 - `dissensus evaluate trompa --data DIR --protocol trompa2022 --out paper/` (as published, with its faults, labelled paper)
 """
-
-
-STRATEGIES_HELP = "; ".join(f"{known.name}: {known.description}" for known in registered_strategies()) + "."
-
-
-class DataName(StrEnum):
-    """Where the listeners come from."""
-
-    trompa = "trompa"
-    soundtracks = "soundtracks"
-    amg1608 = "amg1608"
-    synthetic = "synthetic"
-    table = "table"
 
 
 class ProtocolName(StrEnum):
@@ -74,10 +73,6 @@ class ProtocolName(StrEnum):
     sound = "sound"
     ismir2021 = "ismir2021"
     trompa2022 = "trompa2022"
-
-
-def _split(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +87,16 @@ def _evaluate(
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     features: Annotated[Path | None, typer.Option(help="table: file of features, a row a track or window.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="table: file of annotations, a row a judgement.")] = None,
-    columns: Annotated[str, typer.Option(help="table: what=name, by commas; see dissensus.datasets.table.")] = "",
+    pool: Annotated[
+        Path | None, typer.Option(help="table: pool of `dissensus extract`, in place of --features.", exists=True)
+    ] = None,
+    columns: Annotated[str, typer.Option(help=f"table: {COLUMNS_HELP}")] = "",
+    impute: Annotated[
+        Imputation | None, typer.Option(help="table: fill empty feature cells, or leave out their rows.")
+    ] = None,
+    middle: Annotated[
+        str | None, typer.Option(help="table: middle of the scale of arousal and valence, as 5 or 5,4.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     protocol: Annotated[
         ProtocolName, typer.Option(help="The sound protocol, or a published one with its faults.")
@@ -124,9 +128,9 @@ def _evaluate(
     from dissensus.evaluation.protocol import PROTOCOLS
 
     given = {
-        "kinds": _split(members),
-        "strategies": _split(strategies),
-        "updates": _split(update),
+        "kinds": split(members),
+        "strategies": split(strategies),
+        "updates": split(update),
         "rounds": rounds,
         "queries": queries,
         "balanced": balanced,
@@ -140,76 +144,16 @@ def _evaluate(
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     settings = replace(PROTOCOLS[protocol.value], **changes)
-    _check_embeddings(data_set, settings)
+    check_embeddings(data_set, settings.kinds)
     if data_set is DataName.table:
-        dataset = _table(features, annotations, columns)
+        if pool is not None and features is not None:
+            raise typer.BadParameter("give --features FILE or --pool FOLDER, not both", param_hint="--pool")
+        dataset = of_tables(pool or features, annotations, columns, impute=impute, middle=middle)
     elif data_set is DataName.synthetic:
-        dataset = _synthetic(listeners or 40, personal, seed, embedded="cnn" in settings.kinds)
+        dataset = listeners_made_up(listeners or 40, personal, seed, embedded="cnn" in settings.kinds)
     else:
-        dataset = _published(data_set, data, snapshot)
-    _run(dataset, settings, out, jobs or _cores(), listeners)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _check_embeddings(name: DataName, protocol: Protocol) -> None:
-    """Heads of a CNN read its embeddings and nothing else."""
-    from dissensus.errors import ParameterError
-
-    if "cnn" in protocol.kinds and name not in (DataName.synthetic, DataName.table):
-        raise ParameterError(
-            f"members cnn are heads that read a CNN's embeddings, and {name.value} comes with other features: embed the "
-            "audio with dissensus.catalog.embed_clips and give the embeddings as a table, or choose other members"
-        )
-
-
-def _synthetic(listeners: int, personal: float, seed: int, *, embedded: bool) -> Dataset:
-    from dissensus.datasets.synthetic import Panel, latent_listeners
-
-    if embedded:
-        from dissensus.committee import shipped_cnn
-        from dissensus.evaluation.studies.cnn import embedded_music
-
-        model = shipped_cnn()
-        return embedded_music(model, 450, listeners, personal=personal, seed=seed, tracks_per_listener=100)
-    return latent_listeners(700, listeners, panel=Panel(tracks_per_listener=100, rho=personal, n_rated=400), seed=seed)
-
-
-def _table(features: Path | None, annotations: Path | None, columns: str) -> Dataset:
-    from dataclasses import fields
-
-    from dissensus.datasets import table
-
-    if features is None or annotations is None:
-        raise typer.BadParameter("table needs --features FILE and --annotations FILE", param_hint="DATASET")
-    known = [f.name for f in fields(table.Columns) if f.name not in ("features", "extra")]
-    named: dict[str, Any] = {}
-    for part in _split(columns) or ():
-        what, equals, name = part.partition("=")
-        if not equals or what not in known:
-            raise typer.BadParameter(f"{part!r}: write what=name, what of {', '.join(known)}", param_hint="--columns")
-        named[what] = name
-    if "arousal" in named and "label" not in named:
-        named["label"] = None
-    return table.load(features, annotations, table.Columns(**named), duplicates="newest")
-
-
-def _published(name: DataName, data: Path | None, snapshot: str) -> Dataset:
-    if data is None:
-        raise typer.BadParameter(f"{name.value} needs the folder of its files", param_hint="--data")
-    if name is DataName.trompa:
-        from dissensus.datasets import trompa
-
-        return trompa.load(data, snapshot)
-    if name is DataName.soundtracks:
-        from dissensus.datasets import soundtracks
-
-        return soundtracks.load(data)
-    from dissensus.datasets import amg1608
-
-    return amg1608.load(data, features=True)
+        dataset = published(data_set.value, data, snapshot=snapshot)
+    _run(dataset, settings, out, jobs or cores(), listeners)
 
 
 def _run(dataset: Dataset, protocol: Protocol, out: Path, jobs: int, limit: int | None) -> None:

@@ -34,8 +34,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-#: Modules of this package; each has ``register(app)``, which adds its verb.
-VERBS = ("demo", "synth", "evaluate", "compare", "pretrain", "export", "listener", "extract", "agreement", "report")
+#: Modules of this package, called as their verbs; each has ``register(app)``, which adds its verb.
+VERBS = (
+    "demo",
+    "synth",
+    "evaluate",
+    "compare",
+    "pretrain",
+    "export",
+    "study_listeners",
+    "extract",
+    "agreement",
+    "report",
+)
 
 DEBUG = {"on": False}
 

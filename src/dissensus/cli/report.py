@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from dissensus.datasets import Dataset
+from dissensus.cli._data_sets import published
 
 _HELP = """Print who was personalised and write one self-contained page of HTML about the results of `dissensus evaluate`.
 
@@ -52,21 +51,7 @@ def register(app: typer.Typer) -> None:
         from dissensus.evaluation.report.personalised_table import format_personalised, personalised_rows
 
         several = [read_results(folder) for folder in results]
-        dataset = None if data is None else _load(several[0].dataset, data)
+        dataset = None if data is None else published(several[0].dataset, data)
         for one in several:
             typer.echo(format_personalised(one, personalised_rows(one)) + "\n")
         typer.echo(f"Report: {write_results_report(results, out, dataset=dataset)}")
-
-
-def _load(name: str, data: Path) -> Dataset:
-    from dissensus.datasets import amg1608, soundtracks, trompa
-    from dissensus.errors import ParameterError
-
-    kind, _, snapshot = name.partition(" ")
-    if kind == "trompa":
-        return trompa.load(data, snapshot)
-    if kind == "soundtracks":
-        return soundtracks.load(data)
-    if kind == "amg1608":
-        return amg1608.load(data, features=True)
-    raise ParameterError(f"--data: results of {name} have no folder to load; it is for trompa, soundtracks and amg1608")

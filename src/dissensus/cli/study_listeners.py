@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from dissensus.cli._data_sets import published
+
 _HELP = """Compare the crowd and the listener model, listener by listener, and print the table.
 
 The opponent is the crowd without the listener, under the same decision rule and the same splits. Nulls stand beside every
@@ -59,7 +61,6 @@ def register(app: typer.Typer) -> None:
         from typing import Any
 
         from dissensus._threads import set_threads
-        from dissensus.datasets import soundtracks, trompa
         from dissensus.evaluation.studies.asking import run_asking_study
         from dissensus.evaluation.studies.listener import ListenerPlan, run_listener_study
         from dissensus.evaluation.studies.ordinal import ordinal_rows, run_ordinal_study
@@ -70,11 +71,11 @@ def register(app: typer.Typer) -> None:
         set_threads(1)  # thousands of small matrices: more threads only wait for each other
         began = time.perf_counter()
         if dataset is StudyData.trompa and committee:
-            loaded = trompa.load(data)  # the service's quadrant is what the committee is pre-trained on
+            loaded = published("trompa", data)  # the service's quadrant is what the committee is pre-trained on
         elif dataset is StudyData.trompa:
-            loaded = trompa.load(data, spotify_quadrant=True, zscore="none")
+            loaded = published("trompa", data, spotify_quadrant=True, zscore="none")
         else:
-            loaded = soundtracks.load(data)
+            loaded = published("soundtracks", data)
         fresh = dataset is StudyData.trompa
         plan = ListenerPlan(
             repeats,
