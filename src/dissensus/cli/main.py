@@ -46,6 +46,7 @@ VERBS = (
     "extract",
     "agreement",
     "report",
+    "store",
 )
 
 DEBUG = {"on": False}

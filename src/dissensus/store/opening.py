@@ -13,7 +13,7 @@ from dissensus.errors import ParameterError, StoreError
 from dissensus.store import tables as t
 from dissensus.store.sql import SqlStore
 
-__all__ = ["migrate", "open_store", "schema_of"]
+__all__ = ["connect_store", "migrate", "open_store", "schema_of"]
 
 
 def open_store(where: str | os.PathLike[str], *, make: bool = True, **options: Any) -> SqlStore:
@@ -48,22 +48,8 @@ def open_store(where: str | os.PathLike[str], *, make: bool = True, **options: A
     ...     receipt.version, again.repeated, [event.label for event in store.events(ann)]
     (1, True, ['Q2'])
     """
+    store = connect_store(where, make=make, **options)
     address = os.fspath(where)
-    scheme = address.partition("://")[0] if "://" in address else ""
-    store: SqlStore
-    if scheme.split("+")[0] in {"postgresql", "postgres"}:
-        from dissensus.store.postgres import PostgreSQLStore
-
-        store = PostgreSQLStore("postgresql" + address[len(scheme) :], **options)
-    elif scheme in {"", "sqlite"}:
-        from dissensus.store.sqlite import SQLiteStore
-
-        path = Path(address.removeprefix("sqlite:///") if scheme else address)
-        if not make and not path.is_file():
-            raise StoreError(f"{path}: there is no store; `dissensus store migrate` makes one")
-        store = SQLiteStore(path, **options)
-    else:
-        raise ParameterError(f"{address!r}: a store is a file, sqlite:///FILE or postgresql://USER@HOST:PORT/DATABASE")
     try:
         found = schema_of(store)
         if found is None:
@@ -81,6 +67,27 @@ def open_store(where: str | os.PathLike[str], *, make: bool = True, **options: A
     except BaseException:
         store.close()
         raise
+    return store
+
+
+def connect_store(where: str | os.PathLike[str], *, make: bool = True, **options: Any) -> SqlStore:
+    """A store whose tables have not been looked at; parameters and errors as in :func:`open_store`."""
+    address = os.fspath(where)
+    scheme = address.partition("://")[0] if "://" in address else ""
+    store: SqlStore
+    if scheme.split("+")[0] in {"postgresql", "postgres"}:
+        from dissensus.store.postgres import PostgreSQLStore
+
+        store = PostgreSQLStore("postgresql" + address[len(scheme) :], **options)
+    elif scheme in {"", "sqlite"}:
+        from dissensus.store.sqlite import SQLiteStore
+
+        path = Path(address.removeprefix("sqlite:///") if scheme else address)
+        if not make and not path.is_file():
+            raise StoreError(f"{path}: there is no store; `dissensus store migrate` makes one")
+        store = SQLiteStore(path, **options)
+    else:
+        raise ParameterError(f"{address!r}: a store is a file, sqlite:///FILE or postgresql://USER@HOST:PORT/DATABASE")
     return store
 
 
