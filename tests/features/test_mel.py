@@ -29,11 +29,15 @@ def music(n: int, seed: int = 0) -> np.ndarray:
 
 
 def librosa_db(y: np.ndarray, plan: MelPlan) -> np.ndarray:
-    """librosa's own chain in float64, padded as the plan says."""
+    """librosa's own chain in float64, of the signal padded as the plan says.
+
+    Padded before: where the length is a multiple of the hop, librosa 0.11 reflects a tail that is a sample too short.
+    """
+    padded = np.pad(y.astype(np.float64), plan.n_fft // 2, mode=plan.pad_mode) if plan.center else y.astype(np.float64)
     spectrum = librosa.feature.melspectrogram(
-        y=y.astype(np.float64), sr=plan.sr, n_fft=plan.n_fft, hop_length=plan.hop_length, win_length=plan.win_length,
+        y=padded, sr=plan.sr, n_fft=plan.n_fft, hop_length=plan.hop_length, win_length=plan.win_length,
         n_mels=plan.n_mels, fmin=plan.fmin, fmax=plan.fmax, htk=plan.htk, norm=plan.norm, power=plan.power,
-        center=plan.center, pad_mode=plan.pad_mode,
+        center=False,
     )  # fmt: skip
     to_db = librosa.power_to_db if plan.power == 2.0 else librosa.amplitude_to_db
     return np.asarray(to_db(spectrum, ref=plan.ref, top_db=plan.top_db)).T
@@ -61,9 +65,7 @@ def test_within_a_thousandth_of_a_db_of_librosa(plan: MelPlan, backend: str) -> 
     got = plan(y, backend=backend)
     assert got.shape == want.shape
     assert got.dtype == np.float32
-    heard = want > -80.0
-    assert heard.mean() > 0.9
-    np.testing.assert_allclose(got[heard], want[heard], atol=1e-3)
+    np.testing.assert_allclose(got, want, rtol=0, atol=3e-4)
 
 
 @pytest.mark.compiled
@@ -75,8 +77,18 @@ def test_quiet_bands_beside_a_loud_tone_are_right(hz: float | None, backend: str
     t = np.arange(40000) / 16000
     y = (0.9 * np.sin(2 * np.pi * (hz * t if hz else 900 * t * t))).astype(np.float32)
     want, got = librosa_db(y, MelPlan()), log_mel(y, backend=backend)
-    heard = want > -80.0
-    np.testing.assert_allclose(got[heard], want[heard], atol=1e-3)
+    np.testing.assert_allclose(got, want, rtol=0, atol=3e-4)
+
+
+@pytest.mark.compiled
+@pytest.mark.filterwarnings("ignore:Empty filters detected")
+@pytest.mark.parametrize("backend", FAST)
+def test_the_last_frame_is_as_exact_as_the_others(backend: str) -> None:
+    """A sweep in noise, 30 s long: reflected, its last frame has deep notches."""
+    rng, t = np.random.default_rng(0), np.arange(16000 * 30) / 16000
+    y = 0.1 * rng.standard_normal(t.size) + 0.3 * np.sin(2 * np.pi * (200 + 30 * t) * t)
+    y = y.astype(np.float32)
+    np.testing.assert_allclose(log_mel(y, backend=backend)[-3:], librosa_db(y, MelPlan())[-3:], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("n_fft", [256, 512, 1024, 2048, 4096])
@@ -98,7 +110,7 @@ def test_every_instruction_set_gives_the_same_answer(caps: str, monkeypatch: pyt
     _native.refresh_instruction_set()
     try:
         assert _native.instruction_set() in (caps, "avx2", "baseline", "neon")
-        np.testing.assert_allclose(log_mel(y, backend="native"), want, atol=1e-3)
+        np.testing.assert_allclose(log_mel(y, backend="native"), want, rtol=0, atol=3e-4)
     finally:
         monkeypatch.delenv("DISSENSUS_CAPS")
         _native.refresh_instruction_set()

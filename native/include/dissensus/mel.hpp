@@ -1,5 +1,5 @@
-// Log-mel frames: window, FFT, sparse mel filter bank, logarithm. Single precision, and once more in double precision
-// for the frames whose quiet bands single precision would get wrong.
+// Log-mel frames: window and FFT in double precision, sparse mel filter bank and logarithm in single. docs/log_mel.md
+// bounds the error.
 #pragma once
 
 #include <cstddef>

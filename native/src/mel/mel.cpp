@@ -26,14 +26,7 @@ struct Lanes {
         std::memcpy(&v, p, sizeof v);
         return v;
     }
-    static DISSENSUS_INLINE V shift_in(V v, float last) noexcept {
-        const V next = all(last);
-        return __builtin_shufflevector(v, next, 1, 2, 3, 4);
-    }
     static DISSENSUS_INLINE void store(float* p, V v) noexcept { std::memcpy(p, &v, sizeof v); }
-    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept {
-        std::memcpy(p + 4 * at, &v, sizeof v);
-    }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept {
 #if defined(__aarch64__)
         return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
@@ -41,7 +34,6 @@ struct Lanes {
         return a * b + c;
 #endif
     }
-    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return (x - before) + before * 0.125f; }
     static DISSENSUS_INLINE V root(V a) noexcept {
         for (int i = 0; i < width; ++i) a[i] = std::sqrt(a[i]);
         return a;
@@ -66,7 +58,6 @@ struct WideLanes {
 
     static DISSENSUS_INLINE V all(double x) noexcept { return V{x, x}; }
     static DISSENSUS_INLINE V load(const float* p) noexcept { return V{p[0], p[1]}; }
-    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return (x - before) + before * 0.125; }
     static DISSENSUS_INLINE V load(const double* p) noexcept { return V{p[0], p[1]}; }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept {
 #if defined(__aarch64__)
@@ -96,9 +87,7 @@ bool mel_size_is_known(std::int64_t n_fft) noexcept {
 std::size_t mel_scratch(const MelJob& job) noexcept {
     const auto n_fft = static_cast<std::size_t>(job.n_fft), mels = static_cast<std::size_t>(job.n_mels);
     const auto turned = static_cast<std::size_t>(2 * rfft::place(static_cast<int>(job.n_fft / 4)));
-    std::size_t weights = 0;
-    for (std::size_t band = 0; band < mels; ++band) weights += static_cast<std::size_t>(job.bands[band].n_weights);
-    return 16 * (n_fft + turned + n_fft / 2 + 1 + mels) + 7 * n_fft + mels + weights + 16;
+    return 16 * (n_fft + turned + n_fft / 2 + 1 + mels) + n_fft + 16;
 }
 
 void log_mel_frames_baseline(const MelJob& job, float* scratch) noexcept {

@@ -48,13 +48,8 @@ struct Lanes {
 
     static DISSENSUS_INLINE V all(float x) noexcept { return _mm256_set1_ps(x); }
     static DISSENSUS_INLINE V load(const float* p) noexcept { return _mm256_loadu_ps(p); }
-    static DISSENSUS_INLINE V shift_in(V v, float last) noexcept {
-        return __builtin_shufflevector(v, all(last), 1, 2, 3, 4, 5, 6, 7, 8);
-    }
     static DISSENSUS_INLINE void store(float* p, V v) noexcept { _mm256_storeu_ps(p, v); }
-    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept { _mm256_store_ps(p + 8 * at, v); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm256_fmadd_ps(a, b, c); }
-    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875f), x); }
     static DISSENSUS_INLINE V root(V a) noexcept { return _mm256_sqrt_ps(a); }
     static DISSENSUS_INLINE V from_int(I a) noexcept { return _mm256_cvtepi32_ps(reinterpret_cast<__m256i>(a)); }
     static DISSENSUS_INLINE V pair_low(V a, V b) noexcept {
@@ -90,7 +85,6 @@ struct WideLanes {
     static DISSENSUS_INLINE V all(double x) noexcept { return _mm256_set1_pd(x); }
     static DISSENSUS_INLINE V load(const float* p) noexcept { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
     static DISSENSUS_INLINE V load(const double* p) noexcept { return _mm256_loadu_pd(p); }
-    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875), x); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm256_fmadd_pd(a, b, c); }
     static DISSENSUS_INLINE V shift_in(V v, double last) noexcept {
         return __builtin_shufflevector(v, all(last), 1, 2, 3, 4);

@@ -46,13 +46,8 @@ struct Lanes {
 
     static DISSENSUS_INLINE V all(float x) noexcept { return _mm512_set1_ps(x); }
     static DISSENSUS_INLINE V load(const float* p) noexcept { return _mm512_loadu_ps(p); }
-    static DISSENSUS_INLINE V shift_in(V v, float last) noexcept {
-        return _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(all(last)), _mm512_castps_si512(v), 1));
-    }
     static DISSENSUS_INLINE void store(float* p, V v) noexcept { _mm512_storeu_ps(p, v); }
-    static DISSENSUS_INLINE void put(float* p, std::ptrdiff_t at, V v) noexcept { _mm512_store_ps(p + 16 * at, v); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm512_fmadd_ps(a, b, c); }
-    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875f), x); }
     static DISSENSUS_INLINE V root(V a) noexcept { return _mm512_maskz_sqrt_ps(0xffff, a); }
     static DISSENSUS_INLINE V from_int(I a) noexcept { return __builtin_convertvector(a, V); }
     // Pairs of 32-bit, then 64-bit elements within 128-bit blocks, then the blocks themselves.
@@ -106,7 +101,6 @@ struct WideLanes {
         return __builtin_convertvector(static_cast<Half>(_mm256_loadu_ps(p)), V);
     }
     static DISSENSUS_INLINE V load(const double* p) noexcept { return _mm512_loadu_pd(p); }
-    static DISSENSUS_INLINE V emphasised(V x, V before) noexcept { return fma(before, all(-0.875), x); }
     static DISSENSUS_INLINE V fma(V a, V b, V c) noexcept { return _mm512_fmadd_pd(a, b, c); }
     static DISSENSUS_INLINE V shift_in(V v, double last) noexcept {
         return _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(all(last)), _mm512_castpd_si512(v), 1));

@@ -7,8 +7,7 @@
 // R real samples are split into the sums and the differences of their halves. The differences, a quarter turn folded
 // in, are R/4 complex numbers whose FFT is bins 1, 5, 9, ... (those beyond the middle are 3, 7, ... mirrored); the sums
 // are a real signal of R/2 samples that holds the even bins, and are split again. No bin is ever computed as the small
-// difference of two large ones, as happens where a half-length complex FFT is untangled, so single precision reaches
-// further down.
+// difference of two large ones, as happens where a half-length complex FFT is untangled.
 #pragma once
 
 #include <cmath>
@@ -226,25 +225,21 @@ DISSENSUS_INLINE void pass(typename L::V* z, int base, const typename L::T* twid
 
 // Output k of M as |X|^2 of bin 4k + 1, mirrored beyond the middle, in steps of `stride`.
 template <class L, int M>
-DISSENSUS_INLINE typename L::V put_power(Complex<L> x, int k, bool mirrored, float* power,
-                                         std::ptrdiff_t stride) noexcept {
-    const typename L::V p = L::fma(x.re, x.re, x.im * x.im);
-    L::put(power, stride * (mirrored ? 4 * M - 4 * k - 1 : 4 * k + 1), p);
-    return p;
+DISSENSUS_INLINE void put_power(Complex<L> x, int k, bool mirrored, float* power, std::ptrdiff_t stride) noexcept {
+    L::put(power, stride * (mirrored ? 4 * M - 4 * k - 1 : 4 * k + 1), L::fma(x.re, x.re, x.im * x.im));
 }
 
 // The last pass over R numbers: outputs k + step * j of M.
 template <class L, int R, int M>
-DISSENSUS_INLINE typename L::V last_pass(const typename L::V* z, int k, float* power, std::ptrdiff_t stride) noexcept {
+DISSENSUS_INLINE void last_pass(const typename L::V* z, int k, float* power, std::ptrdiff_t stride) noexcept {
     constexpr int step = M / R;
     Complex<L> x[R];
 #pragma GCC unroll 16
     for (int j = 0; j < R; ++j) x[j] = {z[2 * j], z[2 * j + 1]};
     Dft<L, R>::run(x);
-    typename L::V total = put_power<L, M>(x[0], k, false, power, stride);
+    put_power<L, M>(x[0], k, false, power, stride);
 #pragma GCC unroll 16
-    for (int j = 1; j < R; ++j) total = total + put_power<L, M>(x[j], k + step * j, 2 * j >= R, power, stride);
-    return total;
+    for (int j = 1; j < R; ++j) put_power<L, M>(x[j], k + step * j, 2 * j >= R, power, stride);
 }
 
 // Halves of 4M real numbers: the difference at m, and the sum left behind for the next, shorter split.
@@ -266,15 +261,13 @@ struct Split {
 };
 
 // The differences of halves of 4M real numbers through the FFT of M complex numbers (scratch z) to the powers of the
-// odd bins, whose sum is returned.
+// odd bins.
 template <class L, int M, class Halves>
-DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, float* power,
-                                        std::ptrdiff_t stride) noexcept {
+DISSENSUS_INLINE void odd_bins(const Halves& halves, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
     using V = typename L::V;
     using T = Tables<typename L::T, M>;
     constexpr int R1 = T::R1 > 1 ? T::R1 : M, S = M / R1;
     const T& tables = T::get();
-    V total = L::all(0);
     const typename L::T* twiddle = tables.first;
     for (int n = 0; n < S; ++n) {
         Complex<L> x[R1];
@@ -288,7 +281,7 @@ DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, 
         Dft<L, R1>::run(x);
         if constexpr (S == 1) {
 #pragma GCC unroll 16
-            for (int k = 0; k < M; ++k) total = total + put_power<L, M>(x[k], k, 2 * k >= M && k > 0, power, stride);
+            for (int k = 0; k < M; ++k) put_power<L, M>(x[k], k, 2 * k >= M && k > 0, power, stride);
         } else {
 #pragma GCC unroll 16
             for (int j = 0; j < R1; ++j) {
@@ -305,26 +298,23 @@ DISSENSUS_INLINE typename L::V odd_bins(const Halves& halves, typename L::V* z, 
             if constexpr (T::R2 > 1) pass<L, T::R2, S>(z, k1 * S, tables.second);
             for (int k2 = 0; k2 < T::R2; ++k2) {
                 const V* from = z + 2 * place(k1 * S + k2 * T::R3);
-                total = total + last_pass<L, T::R3, M>(from, k1 + R1 * k2, power, stride);
+                last_pass<L, T::R3, M>(from, k1 + R1 * k2, power, stride);
             }
         }
     }
-    return total;
 }
 
-// Powers of all bins of R real numbers r (which are overwritten), `stride` apart; returns their sum. z: R/4 complex
-// numbers.
+// Powers of all bins of R real numbers r (which are overwritten), `stride` apart. z: R/4 complex numbers.
 template <class L, int R>
-typename L::V bins(typename L::V* r, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
+void bins(typename L::V* r, typename L::V* z, float* power, std::ptrdiff_t stride) noexcept {
     using V = typename L::V;
     if constexpr (R == 2) {
         const V sum = r[0] + r[1], difference = r[0] - r[1];
         L::put(power, 0, sum * sum);
         L::put(power, stride, difference * difference);
-        return sum * sum + difference * difference;
     } else {
-        const V odd = odd_bins<L, R / 4>(Unsplit<L, R / 4>{r}, z, power, stride);
-        return odd + bins<L, R / 2>(r, z, power, 2 * stride);
+        odd_bins<L, R / 4>(Unsplit<L, R / 4>{r}, z, power, stride);
+        bins<L, R / 2>(r, z, power, 2 * stride);
     }
 }
 

@@ -2,7 +2,7 @@
 
 The transform is compiled once per size: LLVM vectorises a pass only where its strides are constants (it then sees that
 reads and writes never overlap). Complex numbers sit in one flat scratch array: sixteen real parts, sixteen imaginary parts.
-Single precision, and once more in double precision for the frames whose quiet bands single precision would get wrong.
+Double precision up to the powers of the bins, single from there on, where every number is positive and rounding stays relative.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _power_spectrum(z, where, real, magnitude, power):  # type: ignore[no-untype
     first, last = power[:16], power[n_half * 16 : n_half * 16 + 16]
     for l in range(16):
         x, y = z[l] + z[l + 16], z[l] - z[l + 16]
-        first[l], last[l] = x * x * np.float32(4.0), y * y * np.float32(4.0)
+        first[l], last[l] = x * x * 4.0, y * y * 4.0
     for k in range(1, n_half // 2 + 1):
         a, b = z[where[k] * 32 : where[k] * 32 + 32], z[where[n_half - k] * 32 : where[n_half - k] * 32 + 32]
         up, down = power[k * 16 : k * 16 + 16], power[(n_half - k) * 16 : (n_half - k) * 16 + 16]
@@ -159,33 +159,9 @@ def _levels(level, mel):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _loudest_bins(power, peak):  # type: ignore[no-untyped-def]
-    """The largest bin of each lane, four bins at a time (their number is one more than a multiple of four)."""
-    for l in range(16):
-        peak[l] = power[l]
-    for k in range(1, power.shape[0] // 16, 4):
-        bins = power[k * 16 : k * 16 + 64]
-        for l in range(16):
-            a, b, c, d = bins[l], bins[l + 16], bins[l + 32], bins[l + 48]
-            a = a if a > b else b
-            c = c if c > d else d
-            a = a if a > c else c
-            peak[l] = a if a > peak[l] else peak[l]
-
-
-@kernel
 def _lane_into_row(mel, lane, row):  # type: ignore[no-untyped-def]
     for m in range(row.shape[0]):
         row[m] = mel[m * 16 + lane]
-
-
-@kernel
-def _unsure(row, limit, peak, heard):  # type: ignore[no-untyped-def]
-    """Bands where single precision may be off by more than 1e-3 dB: 74 dB under the frame's loudest bin, yet above -80 dB."""
-    n = np.float32(0.0)
-    for m in range(row.shape[0]):
-        n += np.float32(1.0) if (row[m] < limit[m] + peak) & (row[m] > heard) else np.float32(0.0)
-    return n > np.float32(0.0)
 
 
 def _unit(angle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -209,12 +185,6 @@ def _tables(n_fft: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray
         where += k // span % 2
     starts = np.cumsum([0, *map(len, twiddles)])
     return np.concatenate(twiddles), starts, _unit(-2.0 * np.pi * np.arange(n_half // 2 + 1) / n_fft), where
-
-
-@cache
-def _tables32(n_fft: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    turns, _, real, _ = _tables(n_fft)
-    return turns.astype(np.float32), real.astype(np.float32)
 
 
 @kernel
@@ -245,54 +215,22 @@ def _compiled(n_fft: int) -> Callable[..., None]:
         halves(z)
 
     @kernel
-    def sums(signal, starts, tables, where, band, weight, magnitude, work):  # type: ignore[no-untyped-def]
-        window, turns, places, real = tables
-        z, power, mel = work
-        _frames_into_lanes(signal, starts, window, z)
-        transform(z, turns, places)
-        _power_spectrum(z, where, real, magnitude, power)
-        _mel_sums(power, band, weight, mel)
-
-    @kernel
-    def run(signal, first, hop, single, double, where, band, weight, level, out):  # type: ignore[no-untyped-def]
-        n_mels, magnitude, log = band.shape[0], level[0] == 1.0, level[3] != 0.0
-        scale, shift = level[3], level[4]
-        heard = np.float32(scale * math.log(1e-4 if magnitude else 1e-8) + shift)
-        z, power = np.empty(n_fft * 16, np.float32), np.empty((n_half + 1) * 16, np.float32)
-        z2, power2 = np.empty(n_fft * 16, np.float64), np.empty((n_half + 1) * 16, np.float64)
-        mel, mel2 = np.empty(n_mels * 16, np.float32), np.empty(n_mels * 16, np.float64)
-        starts, pending, peak = np.empty(16, np.int64), np.zeros(16, np.int64), np.zeros(16, np.float32)
-        limit, ratio = np.full(n_mels, -np.inf, np.float32), 2.0e-4 if magnitude else 4.0e-8  # -74 dB
-        for m in range(n_mels):
-            total = 0.0
-            for i in range(band[m, 2]):
-                total += weight[band[m, 1] + i]
-            if total > 0.0:
-                limit[m] = scale * math.log(total * ratio)
-        n_frames, n_pending = out.shape[0], 0
+    def run(signal, first, hop, window, tables, band, weight, level, out):  # type: ignore[no-untyped-def]
+        turns, places, real, where = tables
+        z, power = np.empty(n_fft * 16, np.float64), np.empty((n_half + 1) * 16, np.float32)
+        mel, starts = np.empty(band.shape[0] * 16, np.float32), np.empty(16, np.int64)
+        n_frames = out.shape[0]
         for frame in range(0, n_frames, 16):
-            n_lanes = min(16, n_frames - frame)
             for lane in range(16):  # lanes past the end repeat the last frame
                 starts[lane] = first + min(frame + lane, n_frames - 1) * hop
-            sums(signal, starts, single, where, band, weight, magnitude, (z, power, mel))
-            if log:
-                _loudest_bins(power, peak)
+            _frames_into_lanes(signal, starts, window, z)
+            transform(z, turns, places)
+            _power_spectrum(z, where, real, level[0] == 1.0, power)
+            _mel_sums(power, band, weight, mel)
+            if level[3] != 0.0:
                 _levels(level, mel)
-            for lane in range(n_lanes):
+            for lane in range(min(16, n_frames - frame)):
                 _lane_into_row(mel, lane, out[frame + lane])
-                loudest = np.float32(scale * math.log(peak[lane]) + shift) if peak[lane] > 0.0 else np.float32(-1e30)
-                if log and _unsure(out[frame + lane], limit, loudest, heard):
-                    pending[n_pending] = frame + lane
-                    n_pending += 1
-                if n_pending == 16 or (n_pending and frame + lane == n_frames - 1):
-                    for i in range(16):
-                        starts[i] = first + pending[min(i, n_pending - 1)] * hop
-                    sums(signal, starts, double, where, band, weight, magnitude, (z2, power2, mel2))
-                    again = mel2.astype(np.float32)
-                    _levels(level, again)
-                    for i in range(n_pending):
-                        _lane_into_row(again, i, out[pending[i]])
-                    n_pending = 0
 
     return run  # type: ignore[no-any-return]
 
@@ -311,8 +249,4 @@ def log_mel_frames(
     n_fft = len(window)
     if n_fft not in _SIZES:
         raise ValueError(f"n_fft={n_fft}: the vectorised transform knows {_SIZES}")
-    turns, places, real, where = _tables(n_fft)
-    turns32, real32 = _tables32(n_fft)
-    half = window * 0.5
-    single, double = (half.astype(np.float32), turns32, places, real32), (half, turns, places, real)
-    _compiled(n_fft)(signal, first, hop, single, double, where, band, weight, level, out)
+    _compiled(n_fft)(signal, first, hop, window * 0.5, _tables(n_fft), band, weight, level, out)
