@@ -72,7 +72,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnxscript": ("training/",),
     "onnxruntime": ("committee/cnn.py", "training/"),
     "xgboost": ("committee/members/boosted.py",),
-    "soundfile": ("features/audio.py",),
+    "soundfile": ("features/audio.py", "features/_source.py"),
     "opensmile": ("features/opensmile_adapter.py",),
     "matplotlib": ("evaluation/",),
     "statsmodels": ("evaluation/",),

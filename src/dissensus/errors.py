@@ -34,6 +34,7 @@ __all__ = [
     "StoreError",
     "TruncatedAudioError",
     "UnknownListenerError",
+    "TruncatedAudioWarning",
     "UnknownTrackError",
     "UnsupportedFormatError",
     "UntrustedModelError",
@@ -179,3 +180,7 @@ class DissensusWarning(UserWarning):
 
 class NativeUnavailableWarning(DissensusWarning):
     """The compiled module is missing; Numba does the work. Said once a process."""
+
+
+class TruncatedAudioWarning(DissensusWarning):
+    """An audio file ends a little early, and is used as far as it goes."""

@@ -29,13 +29,11 @@ def all_finite(x: NDArray[np.float32]) -> bool:
         return bool(np.isfinite(np.dot(x, x))) or bool(np.isfinite(x).all())
 
 
-def check_span(sr: int, start_s: float, duration_s: float | None, truncated: str) -> None:
-    """Refuse a rate, an excerpt or a choice that makes no sense."""
+def check_span(sr: int, start_s: float, duration_s: float | None) -> None:
+    """Refuse a rate or an excerpt that makes no sense."""
     if isinstance(sr, bool) or not isinstance(sr, (int, np.integer)) or not 1000 <= sr <= 384_000:
         raise ParameterError(f"sr={sr!r}: the sample rate must be a whole number from 1000 to 384000 Hz")
     if not np.isfinite(start_s) or start_s < 0:
         raise ParameterError(f"start_s={start_s!r}: must be zero or more seconds")
     if duration_s is not None and (not np.isfinite(duration_s) or duration_s <= 0):
         raise ParameterError(f"duration_s={duration_s!r}: must be more than zero seconds, or None for the rest")
-    if truncated not in ("error", "keep"):
-        raise ParameterError(f"truncated={truncated!r}; choose 'error' or 'keep'")

@@ -1,18 +1,18 @@
 """Decode, downmix and resample audio files: whole, an excerpt, or as a stream in bounded memory.
 
-The only module that imports soundfile. WAV, W64, RF64, AIFF, AU, CAF, FLAC, Ogg Vorbis, Opus and MP3 are read.
+WAV, RF64, BW64, W64, AIFF, AU, CAF, FLAC, Ogg (Vorbis, Opus, FLAC) and MPEG audio are read, also where their headers count
+wrongly or other bytes stand around them; ``docs/audio_containers.md`` has the table. What libsndfile cannot decode, an
+``ffmpeg`` program does where one is installed.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,17 +20,13 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus._files import write_bytes
 from dissensus.errors import (
     AudioTooLongError,
-    DecodeError,
-    EmptyAudioError,
     NonFiniteAudioError,
     ParameterError,
-    TruncatedAudioError,
-    UnsupportedFormatError,
+    TruncatedAudioWarning,
 )
-from dissensus.features import _containers as containers
-from dissensus.features._containers import LIMITS, AudioInfo, AudioLimits
-from dissensus.features._samples import all_finite, check_span, downmix
-from dissensus.features._stderr import quiet_decoders
+from dissensus.features._samples import all_finite, check_span
+from dissensus.features._source import Block, Source, Truncated, open_source
+from dissensus.features.containers.layout import LIMITS, AudioInfo, AudioLimits
 
 __all__ = [
     "LIMITS",
@@ -42,9 +38,6 @@ __all__ = [
     "stream_audio",
     "write_audio",
 ]
-
-_BLOCK: Final = 1 << 16  # frames decoded at a time
-_PROBE: Final = 1 << 21  # bytes around the place where a decoder failed that are read to see whether they can be
 
 _WRITERS: Final = {
     ".wav": ("WAV", "PCM_16"),
@@ -58,203 +51,24 @@ _WRITERS: Final = {
 }
 
 
-@lru_cache(maxsize=1)
-def _sequential() -> Any:
-    """soundfile's reader without the seek that it does after every read, which garbles MP3 between blocks."""
-    import soundfile
-
-    class Sequential(soundfile.SoundFile):  # type: ignore[misc]
-        def seekable(self) -> bool:
-            return False
-
-    return Sequential
-
-
-class _Source:
-    """An opened file: header checked, evidence of truncation gathered, blocks decoded one by one."""
-
-    def __init__(self, path: str | os.PathLike[str], limits: AudioLimits) -> None:
-        self.name = os.fspath(path)
-        self.end_is_declared = True
-        self.cut: str | None = None
-        self.fd = self._open_descriptor()
-        try:
-            self._open(limits)
-        except BaseException:
-            os.close(self.fd)
-            raise
-
-    def _open(self, limits: AudioLimits) -> None:
-        self.size, container = self._look()
-        self.noisy = container in containers.MPEG_LIKE
-        import soundfile
-
-        self._library_error: Any = soundfile.LibsndfileError
-        with self.quiet():
-            try:
-                self.file = _sequential()(self.fd, closefd=False)
-            except soundfile.LibsndfileError as error:
-                raise self._opening_failed(error) from None
-            except (TypeError, ValueError, MemoryError, RuntimeError, OSError, OverflowError) as error:
-                raise DecodeError(f"{self.name}: cannot be opened as audio ({error})") from None
-        try:
-            self.info = containers.read_header(self.name, self.file, container, limits)
-            if self.info.n_frames == 0 and self.end_is_declared and not self.cut:
-                raise EmptyAudioError(f"{self.name}: the file holds no samples")
-            self.cut = self.cut or containers.parser_says_cut(self.file.extra_info, container)
-        except BaseException:
-            with self.quiet():
-                self.file.close()
-            raise
-
-    def _open_descriptor(self) -> int:
-        try:
-            fd = os.open(self.name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-        except FileNotFoundError:
-            raise DecodeError(f"{self.name}: no such file") from None
-        except (OSError, ValueError) as error:
-            raise DecodeError(f"{self.name}: cannot be read ({getattr(error, 'strerror', error)})") from None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise DecodeError(f"{self.name}: is not a regular file (a folder, a pipe or a device)")
-        return fd
-
-    def _look(self) -> tuple[int, str]:
-        """First and last bytes, read before any decoder sees the file."""
-        try:
-            return self._sniff()
-        except OSError as error:
-            raise DecodeError(f"{self.name}: cannot be read ({error.strerror or error})") from None
-
-    def _sniff(self) -> tuple[int, str]:
-        with open(self.fd, "rb", buffering=0, closefd=False) as file:
-            size = os.fstat(self.fd).st_size
-            head = file.read(16)
-            if not head:
-                raise EmptyAudioError(f"{self.name}: the file is empty (0 bytes)")
-            seen = containers.sniff(head)
-            if seen.container is None:
-                raise UnsupportedFormatError(
-                    f"{self.name}: {seen.guess}; WAV, FLAC, Ogg, Opus, MP3, AIFF, W64, AU and CAF are read: convert it first"
-                )
-            self.end_is_declared, self.cut = containers.ends_early(file, size, seen.container)
-            file.seek(0)
-        return size, seen.container
-
-    def _opening_failed(self, error: Any) -> DecodeError:
-        self._refuse_unreadable()
-        text = str(error.error_string).strip().rstrip(".") or f"error {error.code}"
-        if self.cut or self.size < 64:
-            return TruncatedAudioError(f"{self.name}: {self.cut or f'only {self.size} bytes'} ({text})")
-        if error.code == 1:
-            return UnsupportedFormatError(f"{self.name}: {text}; convert it to WAV or FLAC first")
-        return DecodeError(f"{self.name}: the header cannot be read ({text})")
-
-    def _refuse_unreadable(self) -> None:
-        """Tell a file system that cannot read the file from a damaged file: the decoder's errors do not."""
-        at = max(0, os.lseek(self.fd, 0, os.SEEK_CUR) - _PROBE // 2)
-        try:
-            os.pread(self.fd, _PROBE, at)
-        except OSError as error:
-            raise DecodeError(f"{self.name}: cannot be read ({error.strerror or error})") from None
-
-    def quiet(self) -> AbstractContextManager[None]:
-        return quiet_decoders() if self.noisy else nullcontext()
-
-    def close(self) -> None:
-        with self.quiet():
-            self.file.close()
-        os.close(self.fd)
-
-    def blocks(
-        self, start_s: float, duration_s: float | None, keep_what_is_there: bool
-    ) -> Iterator[NDArray[np.float32]]:
-        """Mono blocks at the file's own rate."""
-        info = self.info
-        if self.cut and not keep_what_is_there:
-            raise TruncatedAudioError(f"{self.name}: the file ends early: {self.cut}")
-        start = round(start_s * info.sr)
-        wanted = None if duration_s is None else max(1, round(duration_s * info.sr))
-        if start:
-            self._seek(start)
-        buffer = np.empty((_BLOCK, info.n_channels), dtype=np.float32)
-        done = 0
-        while wanted is None or done < wanted:
-            room = _BLOCK if wanted is None else min(_BLOCK, wanted - done)
-            block = self._read(buffer[:room], start + done)
-            done += len(block)
-            if len(block):
-                yield self._mono(block, start + done - len(block))
-            if len(block) < room:
-                break
-        if done and (wanted is None or done < wanted) and not self.end_is_declared and not keep_what_is_there:
-            self._nothing_is_left(start + done)
-        if done == 0:
-            raise EmptyAudioError(f"{self.name}: no samples from {start_s:g} s on")
-        declared = info.n_frames if self.end_is_declared else None
-        expected = None if declared is None else min(declared - start, wanted if wanted is not None else declared)
-        # An Ogg stream states its end twice, and encoders differ by a part of a packet over where it is.
-        slack = info.sr // 10 if info.container == "ogg" else 0
-        if expected is not None and done < expected - slack and not keep_what_is_there:
-            self._refuse_unreadable()
-            raise TruncatedAudioError(
-                f"{self.name}: the file ends early: {(start + done) / info.sr:.2f} s decoded of "
-                f"{(start + expected) / info.sr:.2f} s announced"
-            )
-
-    def _nothing_is_left(self, done: int) -> None:
-        """Without a length header the decoder guesses one from the first frame, and stops there."""
-        left = containers.bytes_left(self.fd, self.size)
-        if left > 4096:
-            raise DecodeError(
-                f"{self.name}: an MP3 of varying rate without a length header: {done / self.info.sr:.2f} s can be decoded, "
-                f"{left} bytes are left; rewrite it (ffmpeg -i old.mp3 new.flac), or take what is there: truncated='keep'"
-            )
-
-    def _seek(self, start: int) -> None:
-        with self.quiet():
-            try:
-                self.file.seek(start)
-            except (self._library_error, RuntimeError, ValueError, OverflowError):
-                length = self.info.duration_s
-                known = "" if length is None else f" of {length:.2f} s"
-                raise EmptyAudioError(f"{self.name}: cannot start at {start / self.info.sr:g} s{known}") from None
-
-    def _read(self, out: NDArray[np.float32], at: int) -> NDArray[np.float32]:
-        with self.quiet():
-            try:
-                return self.file.read(dtype="float32", always_2d=True, out=out)  # type: ignore[no-any-return]
-            except (self._library_error, RuntimeError, ValueError, MemoryError) as error:
-                self._refuse_unreadable()
-                text = str(error).strip().rstrip(".") or "the decoder gave up"
-                where = f"{self.name}: damaged after about {at / self.info.sr:.2f} s"
-                if self._at_end():
-                    raise TruncatedAudioError(
-                        f"{self.name}: the file ends early, after {at / self.info.sr:.2f} s or a little more"
-                    ) from None
-                raise DecodeError(f"{where} ({text})") from None
-
-    def _at_end(self) -> bool:
-        """True where the decoder failed because the bytes ran out, not because they are damaged."""
-        return os.lseek(self.fd, 0, os.SEEK_CUR) >= self.size
-
-    def _mono(self, block: NDArray[np.float32], at: int) -> NDArray[np.float32]:
-        mono = downmix(block)
-        if not all_finite(mono):
-            bad = int(np.flatnonzero(~np.isfinite(mono))[0])
-            raise NonFiniteAudioError(f"{self.name}: NaN or infinity at {(at + bad) / self.info.sr:.4f} s")
-        return mono
-
-
 def audio_info(path: str | os.PathLike[str], *, limits: AudioLimits = LIMITS) -> AudioInfo:
-    """Read the header of an audio file.
+    """Say what is in an audio file: its rate, its length by its own bytes, and what is odd about it.
 
     Raises
     ------
     DecodeError
         Or one of its kinds: the file cannot be used; the message names it and the cause.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.wav"
+    >>> write_audio(path, np.zeros(44100), 44100)
+    >>> info = audio_info(path)
+    >>> info.sr, info.n_frames, info.decoder.split()[0], info.ends_early
+    (44100, 44100, 'libsndfile', None)
     """
-    source = _Source(path, limits)
+    source = open_source(path, limits)
     source.close()
     return source.info
 
@@ -265,41 +79,75 @@ def stream_audio(
     sr: int = 16000,
     start_s: float = 0.0,
     duration_s: float | None = None,
-    truncated: Literal["error", "keep"] = "error",
+    truncated: Truncated = "nearly",
+    strict: bool = False,
     limits: AudioLimits = LIMITS,
+    on_flaw: Callable[[str], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the mono signal block by block, in bounded memory however long the file is.
 
-    Joined together, the blocks are exactly what :func:`load_audio` returns. An early end is known only when it is reached:
-    blocks that came before the :class:`~dissensus.errors.TruncatedAudioError` are good.
+    Joined together, the blocks are exactly what :func:`load_audio` returns. Damage inside a file is known only when it is
+    reached: blocks that came before the error are good.
 
     Parameters
     ----------
-    path, sr, start_s, duration_s, truncated, limits
+    path, sr, start_s, duration_s, truncated, strict, limits
         As for :func:`load_audio`; ``limits.max_load_s`` does not apply.
+    on_flaw : callable, optional
+        Called once, at the end, with what is wrong with a file that is used although it is cut off; without it a
+        :class:`~dissensus.errors.TruncatedAudioWarning` says so, but for ``truncated="keep"``.
 
     Yields
     ------
     (n,) ndarray of float32
         A few seconds each.
     """
-    check_span(sr, start_s, duration_s, truncated)
-    source = _Source(path, limits)
+    mode = _mode(truncated, strict)
+    check_span(sr, start_s, duration_s)
+    source = open_source(path, limits)
     try:
-        yield from _resampled(source, int(sr), source.blocks(start_s, duration_s, truncated == "keep"))
+        yield from _resampled(source, int(sr), source.blocks(start_s, duration_s, mode))
+        _tell(source, mode, on_flaw)
     finally:
         source.close()
 
 
-def _resampled(source: _Source, sr: int, blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    if source.info.sr == sr:
-        yield from blocks
-        return
-    import soxr
+def _mode(truncated: str, strict: bool) -> Truncated:
+    if truncated not in ("nearly", "error", "keep"):
+        raise ParameterError(f"truncated={truncated!r}; choose 'nearly', 'error' or 'keep'")
+    if strict and truncated == "keep":
+        raise ParameterError("strict=True refuses what truncated='keep' would take: choose one")
+    return "error" if strict else truncated  # type: ignore[return-value]
 
-    stream = soxr.ResampleStream(source.info.sr, sr, 1, dtype="float32", quality="HQ")
-    pending: NDArray[np.float32] | None = None
-    for block in blocks:
+
+def _tell(source: Source, mode: Truncated, on_flaw: Callable[[str], None] | None) -> None:
+    if source.flaw is None:
+        return
+    if on_flaw is not None:
+        on_flaw(source.flaw)
+        return
+    if mode == "keep":  # that is what was asked for
+        return
+    text = f"{source.name}: used although it ends early: {source.flaw} (strict=True refuses it)"
+    warnings.warn(TruncatedAudioWarning(text), stacklevel=3)
+
+
+def _resampled(source: Source, sr: int, blocks: Iterable[Block]) -> Iterator[NDArray[np.float32]]:
+    """One rate for all blocks; a stream goes on over joined stretches of one rate, and ends where the rate changes."""
+    stream: Any = None
+    rate, pending = 0, None
+    for own, block in blocks:
+        if own != rate:
+            if pending is not None:
+                yield _checked(source, stream.resample_chunk(pending, last=True))
+            rate, pending, stream = own, None, None
+            if own != sr:
+                import soxr
+
+                stream = soxr.ResampleStream(own, sr, 1, dtype="float32", quality="HQ")
+        if stream is None:
+            yield block
+            continue
         if pending is not None:
             yield _checked(source, stream.resample_chunk(pending))
         pending = block
@@ -307,7 +155,7 @@ def _resampled(source: _Source, sr: int, blocks: Iterator[NDArray[np.float32]]) 
         yield _checked(source, stream.resample_chunk(pending, last=True))
 
 
-def _checked(source: _Source, block: NDArray[np.float32]) -> NDArray[np.float32]:
+def _checked(source: Source, block: NDArray[np.float32]) -> NDArray[np.float32]:
     if not all_finite(block):
         raise NonFiniteAudioError(f"{source.name}: samples so large that resampling overflows; scale the file to ±1")
     return block
@@ -319,26 +167,32 @@ def load_audio(
     sr: int = 16000,
     start_s: float = 0.0,
     duration_s: float | None = None,
-    truncated: Literal["error", "keep"] = "error",
+    truncated: Truncated = "nearly",
+    strict: bool = False,
     limits: AudioLimits = LIMITS,
 ) -> NDArray[np.float32]:
     """Decode an audio file to one channel at one sample rate.
 
-    Channels are averaged first, then resampled (soxr, high quality).
+    Channels are averaged first, then resampled (soxr, high quality). Joined and chained streams are read to the end of the
+    last one. What an encoder noted as its delay and padding (LAME, Opus, Vorbis) is left out.
 
     Parameters
     ----------
     path : str or path
-        WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, W64, RF64, AU or CAF.
+        WAV, RF64, BW64, W64, FLAC, Ogg (Vorbis, Opus, FLAC), MPEG audio, AIFF, AU or CAF; with the ``ffmpeg`` program also
+        M4A, AAC, WMA, Matroska, Monkey's Audio, WavPack and others.
     sr : int
         Sample rate of the result, in Hz.
     start_s, duration_s : float
         The excerpt, in seconds of the file; ``duration_s=None`` reads to the end, and a span that runs over the end gives
         what there is.
-    truncated : {"error", "keep"}
-        What to do with a file that ends before its header says: refuse it, or use what is there.
+    truncated : {"nearly", "error", "keep"}
+        What to do with a file that was cut off: use it with a warning where 99 % of what its header announces, or all but
+        one second, is there; refuse it; or use what is there. A span that is all there is read in each case.
+    strict : bool
+        Short for ``truncated="error"``.
     limits : AudioLimits
-        What a header may ask for.
+        What a file may ask for.
 
     Returns
     -------
@@ -352,6 +206,11 @@ def load_audio(
     ParameterError
         A rate or a span that makes no sense.
 
+    Warns
+    -----
+    TruncatedAudioWarning
+        The file ends a little early and is used.
+
     Examples
     --------
     >>> import tempfile, pathlib, numpy as np
@@ -360,10 +219,11 @@ def load_audio(
     >>> load_audio(path, sr=16000, duration_s=0.5).shape
     (8000,)
     """
-    check_span(sr, start_s, duration_s, truncated)
-    source = _Source(path, limits)
+    mode = _mode(truncated, strict)
+    check_span(sr, start_s, duration_s)
+    source = open_source(path, limits)
     try:
-        length = source.info.duration_s if source.end_is_declared else None
+        length = source.info.duration_s
         span = duration_s if length is None else min(length - start_s, duration_s or length)
         most = limits.max_load_s
         advice = "stream_audio reads it in bounded memory; or ask for an excerpt, or raise AudioLimits.max_load_s"
@@ -371,24 +231,28 @@ def load_audio(
             raise AudioTooLongError(f"{source.name}: {span:.0f} s asked for at once; at most {most:g}: {advice}")
         parts: list[NDArray[np.float32]] = []
         total = 0
-        for part in _resampled(source, int(sr), source.blocks(start_s, duration_s, truncated == "keep")):
+        for part in _resampled(source, int(sr), source.blocks(start_s, duration_s, mode)):
             total += len(part)
             if total > most * sr:
                 raise AudioTooLongError(f"{source.name}: more than {most:g} s of audio: {advice}")
             parts.append(part)
+        _tell(source, mode, None)
     finally:
         source.close()
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def decoder_versions() -> dict[str, str]:
-    """Versions of what decodes and resamples, for the record."""
+    """Versions of what decodes and resamples, for the record; ``ffmpeg`` where the program is installed."""
     import soundfile
     import soxr
 
     from dissensus._version import __version__
+    from dissensus.features._ffmpeg import ffmpeg_version
 
-    return {"dissensus": __version__, "libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
+    versions = {"dissensus": __version__, "libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
+    program = ffmpeg_version()
+    return versions if program is None else {**versions, "ffmpeg": program}
 
 
 def write_audio(path: str | os.PathLike[str], signal: ArrayLike, sr: int, *, subtype: str | None = None) -> None:
