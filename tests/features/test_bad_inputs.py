@@ -16,7 +16,8 @@ from dissensus import Pool
 from dissensus.catalog import embed_files, score_files
 from dissensus.committee import shipped_cnn
 from dissensus.errors import DecodeError, ParameterError
-from dissensus.features import PoolWriter, audio, load_audio, unescape_name, write_audio
+from dissensus.features import PoolWriter, load_audio, unescape_name, write_audio
+from dissensus.features._source import LibsndfileSource
 from dissensus.features.extract import FeatureChoice, extract
 from dissensus.features.sources import Excerpt, gather_audio
 
@@ -237,14 +238,14 @@ def test_whatever_a_decoder_raises_is_the_files_row(
     error: Exception, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sound("m/b.wav")
-    real = audio._Source.blocks
+    real = LibsndfileSource.blocks
 
-    def blocks(self: audio._Source, *more: object) -> object:
+    def blocks(self: LibsndfileSource, *more: object) -> object:
         if self.name.endswith("b.wav"):
             raise error
         return real(self, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(audio._Source, "blocks", blocks)
+    monkeypatch.setattr(LibsndfileSource, "blocks", blocks)
     report = extract(gather_audio(["m"]), "pool", SUMMARY)
     assert report.n_added == 1
     [(name, _, kind, message)] = report.errors

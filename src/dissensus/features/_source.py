@@ -26,7 +26,7 @@ from dissensus.features.containers.layout import AudioInfo, AudioLimits, Layout,
 from dissensus.features.containers.read import foreign_format, read_layout
 from dissensus.features.containers.views import View
 
-__all__ = ["Source", "Truncated", "open_source"]
+__all__ = ["LibsndfileSource", "Source", "Truncated", "open_source"]
 
 Truncated = Literal["nearly", "error", "keep"]
 
@@ -61,7 +61,7 @@ def open_source(path: str | os.PathLike[str], limits: AudioLimits) -> Source:
     fd = _open_descriptor(name)
     try:
         try:
-            return _LibsndfileSource(name, fd, limits)
+            return LibsndfileSource(name, fd, limits)
         except UnsupportedFormatError as unsupported:
             from dissensus.features._ffmpeg import FfmpegSource
 
@@ -177,13 +177,14 @@ class _Opened:
         return got  # type: ignore[no-any-return]
 
 
-class _LibsndfileSource:
+class LibsndfileSource:
     """A file that libsndfile decodes."""
 
     def __init__(self, name: str, fd: int, limits: AudioLimits) -> None:
         self.name, self.fd, self.limits = name, fd, limits
         self.flaw: str | None = None
         size = os.fstat(fd).st_size
+        os.pread(fd, 1, 0)  # some files of the system have no size and cannot be read either
         layout = read_layout(View(fd, [(0, size)]), name)
         if len(layout.stretches) > limits.max_streams:
             raise AudioTooLongError(
