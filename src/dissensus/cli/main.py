@@ -44,6 +44,7 @@ VERBS = (
     "export",
     "study_listeners",
     "extract",
+    "score",
     "agreement",
     "report",
     "store",

@@ -278,8 +278,13 @@ class Committee:
             )
         if self.feature_names is not None and feature_names is not None and tuple(feature_names) != self.feature_names:
             i = next(i for i, (a, b) in enumerate(zip(feature_names, self.feature_names, strict=True)) if a != b)
+            hint = (
+                ""
+                if sorted(feature_names) != sorted(self.feature_names)
+                else ("; the names are the same in another order: pool.select(committee.feature_names) puts them right")
+            )
             raise FeatureMismatchError(
-                f"feature {i} is {feature_names[i]!r}, the committee was trained with {self.feature_names[i]!r} there"
+                f"feature {i} is {feature_names[i]!r}, the committee was trained with {self.feature_names[i]!r} there{hint}"
             )
         if self.fingerprint is not None and fingerprint is not None and fingerprint != self.fingerprint:
             raise FeatureMismatchError(
