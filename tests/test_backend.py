@@ -195,3 +195,14 @@ def test_the_suite_of_a_kernel_runs_with_the_jit_off() -> None:
         timeout=120,
     )
     assert done.stdout.strip() == "1"
+
+
+def test_the_compiled_module_refuses_with_the_library_s_own_error() -> None:
+    if _backend._native() is None:
+        pytest.skip("dissensus was installed without its compiled module")
+    kernel = _backend.resolve("consensus_entropy", "native")
+    rows, out = np.full((2, 3, 4), 0.25, np.float32), np.empty(3, np.float32)
+    with pytest.raises(ParameterError, match="weight must hold one number per member"):
+        kernel(rows, np.ones(3), 0, 3, out)
+    with pytest.raises(ParameterError, match="start and stop must lie in the array"):
+        kernel(rows, np.ones(2), 0, 4, out)

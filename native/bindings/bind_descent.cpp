@@ -1,40 +1,27 @@
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 
 #include <cstdint>
-#include <stdexcept>
 
+#include "arrays.hpp"
 #include "dissensus/descent.hpp"
+#include "families.hpp"
 
-namespace nb = nanobind;
+namespace dissensus::bindings {
+
 using namespace nb::literals;
 
 namespace {
 
-using dissensus::kPanelRows;
-
-template <class T, int D>
-using In = nb::ndarray<const T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
-template <class T, int D>
-using Out = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
-
-template <class A>
-std::int64_t size(const A& array, std::size_t axis) {
-    return static_cast<std::int64_t>(array.shape(axis));
-}
-
-void require(bool holds, const char* what) {
-    if (!holds) throw std::invalid_argument(what);
-}
+using descent::kPanelRows;
 
 void project_rows(In<float, 2> X, In<std::int64_t, 1> row, In<float, 3> basis, Out<float, 2> out) {
     const std::int64_t n = size(row, 0);
     require(size(basis, 1) == size(X, 1) && size(basis, 2) == kPanelRows, "basis must be (n, n_features, 32)");
     require(size(out, 0) == size(basis, 0) * kPanelRows && size(out, 1) == n, "out must be (32 n, n_rows)");
     for (std::int64_t i = 0; i < n; ++i) require(row.data()[i] >= 0 && row.data()[i] < size(X, 0), "a row is not in X");
-    const dissensus::Projection job{X.data(), row.data(), basis.data(), n, size(X, 1), size(basis, 0), out.data()};
+    const descent::Projection job{X.data(), row.data(), basis.data(), n, size(X, 1), size(basis, 0), out.data()};
     nb::gil_scoped_release release;
-    dissensus::project_rows(job);
+    descent::project_rows(job);
 }
 
 std::int64_t anchored_descent(In<float, 3> known_by_row, In<float, 3> known_by_weight, In<float, 2> known_start,
@@ -58,31 +45,31 @@ std::int64_t anchored_descent(In<float, 3> known_by_row, In<float, 3> known_by_w
     require(size(metric, 0) > 0 && size(metric, 1) == F && size(metric, 2) == F && size(penalty, 0) == F &&
                 size(room, 0) == F && size(room, 1) == F,
             "metric, penalty and room must fit the weights");
-    require(size(work, 0) >= dissensus::descent_scratch(N, T, F, K, n_classes), "work is too small");
-    const dissensus::Descent job{known_by_row.data(),
-                                 known_by_weight.data(),
-                                 known_start.data(),
-                                 known_target.data(),
-                                 known_weight.data(),
-                                 told.data(),
-                                 label.data(),
-                                 told_weight.data(),
-                                 metric.data(),
-                                 penalty.data(),
-                                 N,
-                                 T,
-                                 F,
-                                 K,
-                                 n_classes,
-                                 size(metric, 0),
-                                 first,
-                                 max_steps,
-                                 static_cast<float>(tol),
-                                 work.data(),
-                                 room.data(),
-                                 move.data()};
+    require(size(work, 0) >= descent::descent_scratch(N, T, F, K, n_classes), "work is too small");
+    const descent::Descent job{known_by_row.data(),
+                               known_by_weight.data(),
+                               known_start.data(),
+                               known_target.data(),
+                               known_weight.data(),
+                               told.data(),
+                               label.data(),
+                               told_weight.data(),
+                               metric.data(),
+                               penalty.data(),
+                               N,
+                               T,
+                               F,
+                               K,
+                               n_classes,
+                               size(metric, 0),
+                               first,
+                               max_steps,
+                               static_cast<float>(tol),
+                               work.data(),
+                               room.data(),
+                               move.data()};
     nb::gil_scoped_release release;
-    return dissensus::anchored_descent(job);
+    return descent::anchored_descent(job);
 }
 
 }  // namespace
@@ -98,3 +85,5 @@ void bind_descent(nb::module_& m) {
         "move"_a.noconvert(),
         "Minimise the log loss over a move of the weights by a quasi-Newton method; the most steps that a model took.");
 }
+
+}  // namespace dissensus::bindings

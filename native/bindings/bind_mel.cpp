@@ -1,61 +1,53 @@
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <new>
-#include <stdexcept>
 
+#include "arrays.hpp"
 #include "dissensus/mel.hpp"
+#include "families.hpp"
 
-namespace nb = nanobind;
+namespace dissensus::bindings {
+
 using namespace nb::literals;
 
 namespace {
 
-template <class T, int D>
-using In = nb::ndarray<const T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
-template <class T, int D>
-using Out = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+static_assert(sizeof(MelBand) == 3 * sizeof(std::int64_t));
 
-static_assert(sizeof(dissensus::MelBand) == 3 * sizeof(std::int64_t));
+constexpr std::align_val_t kLine{64};
+
+struct Free {
+    void operator()(float* memory) const noexcept { ::operator delete(memory, kLine); }
+};
 
 void log_mel_frames(In<float, 1> signal, std::int64_t first, std::int64_t hop, In<double, 1> window,
                     In<std::int64_t, 2> band, In<float, 1> weight, In<double, 1> level, Out<float, 2> out) {
-    const auto n_fft = static_cast<std::int64_t>(window.shape(0)), n_frames = static_cast<std::int64_t>(out.shape(0));
-    const auto n_mels = static_cast<std::int64_t>(out.shape(1));
-    if (!dissensus::mel_size_is_known(n_fft)) throw std::invalid_argument("n_fft must be 256, 512, 1024, 2048 or 4096");
+    const std::int64_t n_fft = size(window, 0), n_frames = size(out, 0), n_mels = size(out, 1);
+    require(mel_size_is_known(n_fft), "n_fft must be 256, 512, 1024, 2048 or 4096");
     if (n_frames == 0 || n_mels == 0) return;
-    if (first < 0 || hop < 1 || first + (n_frames - 1) * hop + n_fft > static_cast<std::int64_t>(signal.shape(0))) {
-        throw std::invalid_argument("the frames reach beyond the signal");
-    }
-    if (static_cast<std::int64_t>(band.shape(0)) != n_mels || band.shape(1) != 3 || level.shape(0) != 5) {
-        throw std::invalid_argument("band must be (n_mels, 3) and level (5,)");
-    }
-    const auto* bands = reinterpret_cast<const dissensus::MelBand*>(band.data());
+    require(first >= 0 && hop >= 1 && first + (n_frames - 1) * hop + n_fft <= size(signal, 0),
+            "the frames reach beyond the signal");
+    require(size(band, 0) == n_mels && size(band, 1) == 3 && size(level, 0) == 5,
+            "band must be (n_mels, 3) and level (5,)");
+    const auto* bands = reinterpret_cast<const MelBand*>(band.data());
     for (std::int64_t m = 0; m < n_mels; ++m) {
-        const auto& b = bands[m];
-        if (b.first_bin < 0 || b.n_weights < 0 || b.first_weight < 0 || b.first_bin + b.n_weights > n_fft / 2 + 1 ||
-            b.first_weight + b.n_weights > static_cast<std::int64_t>(weight.shape(0))) {
-            throw std::invalid_argument("a mel band reaches beyond the spectrum or its weights");
-        }
+        const MelBand& b = bands[m];
+        require(b.first_bin >= 0 && b.n_weights >= 0 && b.first_weight >= 0 &&
+                    b.first_bin + b.n_weights <= n_fft / 2 + 1 && b.first_weight + b.n_weights <= size(weight, 0),
+                "a mel band reaches beyond the spectrum or its weights");
     }
     const double* l = level.data();
-    const dissensus::MelJob job{signal.data(),
-                                first,
-                                hop,
-                                n_frames,
-                                window.data(),
-                                n_fft,
-                                bands,
-                                n_mels,
-                                weight.data(),
-                                {l[0] == 1.0, static_cast<float>(l[1]), static_cast<float>(l[2]),
-                                 static_cast<float>(l[3]), static_cast<float>(l[4])},
-                                out.data()};
+    const MelLevel scale{l[0] == 1.0, static_cast<float>(l[1]), static_cast<float>(l[2]), static_cast<float>(l[3]),
+                         static_cast<float>(l[4])};
+    const MelJob job{signal.data(), first,  hop,           n_frames, window.data(), n_fft,
+                     bands,         n_mels, weight.data(), scale,    out.data()};
     nb::gil_scoped_release release;
-    constexpr std::align_val_t line{64};
-    auto* scratch = static_cast<float*>(::operator new(dissensus::mel_scratch(job) * sizeof(float), line));
-    dissensus::log_mel_frames(job, scratch);
-    ::operator delete(scratch, line);
+    const std::unique_ptr<float, Free> scratch(
+        static_cast<float*>(::operator new(mel_scratch(job) * sizeof(float), kLine)));
+    dissensus::log_mel_frames(job, scratch.get());
 }
 
 }  // namespace
@@ -65,3 +57,5 @@ void bind_mel(nb::module_& m) {
           "band"_a.noconvert(), "weight"_a.noconvert(), "level"_a.noconvert(), "out"_a.noconvert(),
           "Write log-mel frames of a signal; frame f is signal[first + f * hop :][:n_fft].");
 }
+
+}  // namespace dissensus::bindings

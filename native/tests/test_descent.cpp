@@ -7,22 +7,20 @@
 
 #include "check.hpp"
 #include "dissensus/descent.hpp"
-#include "dissensus/machine.hpp"
 
 namespace {
 
-using namespace dissensus;
+using namespace dissensus::descent;
 
-std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
-int projecting(std::int64_t n_rows, std::int64_t n_features, std::int64_t n_blocks) {
-    const Floats X = drawn(9 * n_features), basis = drawn(n_blocks * n_features * kPanelRows);
+void projecting(std::int64_t n_rows, std::int64_t n_features, std::int64_t n_blocks) {
+    const FloatVector X = drawn(9 * n_features), basis = drawn(n_blocks * n_features * kPanelRows);
     std::vector<std::int64_t> row(at(n_rows));
     for (std::int64_t n = 0; n < n_rows; ++n) row[at(n)] = (5 * n + 2) % 9;
-    Floats out = guarded(n_blocks * kPanelRows * n_rows);
+    Guarded<float> out(n_blocks * kPanelRows * n_rows);
     project_rows({X.data(), row.data(), basis.data(), n_rows, n_features, n_blocks, out.data()});
-    CHECK(whole(out));
+    CHECK(out.intact());
     for (std::int64_t c = 0; c < n_blocks * kPanelRows; ++c) {
         for (std::int64_t n = 0; n < n_rows; ++n) {
             double sum = 0.0;
@@ -33,12 +31,11 @@ int projecting(std::int64_t n_rows, std::int64_t n_features, std::int64_t n_bloc
             CHECK(std::abs(sum - static_cast<double>(out[at(c * n_rows + n)])) < 1e-4);
         }
     }
-    return 0;
 }
 
-int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::int64_t K, std::int64_t C) {
-    const Floats by_weight_of_one = drawn(n_known * F), told = drawn((F + K) * n_told), start = drawn(K * n_known);
-    Floats by_row(at(n_known * F)), by_weight(at(n_known * F)), target(at(K * n_known));
+void descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::int64_t K, std::int64_t C) {
+    const FloatVector by_weight_of_one = drawn(n_known * F), told = drawn((F + K) * n_told), start = drawn(K * n_known);
+    FloatVector by_row(at(n_known * F)), by_weight(at(n_known * F)), target(at(K * n_known));
     const auto known = [&](std::int64_t n, std::int64_t f) { return by_weight_of_one[at(n * F + f)]; };
     for (std::int64_t n = 0; n < n_known; ++n) {
         for (std::int64_t f = 0; f < F; ++f) {
@@ -49,9 +46,9 @@ int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::i
     for (std::int64_t i = 0; i < K * n_known; ++i) target[at(i)] = static_cast<float>(sigmoid(start[at(i)]));
     std::vector<std::int64_t> label(at(n_told));
     for (std::int64_t n = 0; n < n_told; ++n) label[at(n)] = n * 7 % C;
-    const Floats weight(at(n_known), 0.5f), share(at(n_told), 1.5f), penalty(at(F), 2.0f);
+    const FloatVector weight(at(n_known), 0.5f), share(at(n_told), 1.5f), penalty(at(F), 2.0f);
     const std::vector<double> metric(at(F * F), 0.0);  // a poor guess: the gradients must teach it
-    Floats work = guarded(descent_scratch(n_known, n_told, F, K, C)), move = guarded(K * F);
+    Guarded<float> work(descent_scratch(n_known, n_told, F, K, C)), move(K * F);
     std::vector<double> room(at(F * F));
     const auto steps = anchored_descent({by_row.data(),
                                          by_weight.data(),
@@ -76,7 +73,7 @@ int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::i
                                          room.data(),
                                          move.data()});
     CHECK(steps > 0 && steps < 300);
-    CHECK(whole(work) && whole(move));
+    CHECK(work.intact() && move.intact());
     for (std::int64_t k = 0; k < K; ++k) {
         std::vector<double> gradient(at(F));
         for (std::int64_t f = 0; f < F; ++f) gradient[at(f)] = 2.0 * static_cast<double>(move[at(k * F + f)]);
@@ -94,22 +91,21 @@ int descending(std::int64_t n_known, std::int64_t n_told, std::int64_t F, std::i
         }
         for (const double slope : gradient) CHECK(std::abs(slope) < 2e-3);
     }
-    return 0;
 }
 
 }  // namespace
 
 int main() {
-    for (const char* caps : {"baseline", "avx2", "avx512"}) {
-        setenv("DISSENSUS_CAPS", caps, 1);
-        dissensus::refresh_isa();
+    on_every_instruction_set([=] {
         for (const std::int64_t n : {0, 1, 6, 7, 13}) {
-            if (projecting(n, 1, 1) || projecting(n, 33, 2)) return 1;
+            projecting(n, 1, 1);
+            projecting(n, 33, 2);
         }
         for (const std::int64_t told : {1, 31, 32, 67}) {
-            if (descending(0, told, 32, 4, 4) || descending(64, told, 32, 7, 3) || descending(160, told, 64, 35, 5))
-                return 1;
+            descending(0, told, 32, 4, 4);
+            descending(64, told, 32, 7, 3);
+            descending(160, told, 64, 35, 5);
         }
-    }
-    return 0;
+    });
+    return outcome();
 }

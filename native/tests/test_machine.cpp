@@ -6,7 +6,7 @@
 #include "dissensus/machine.hpp"
 
 int main() {
-    using namespace dissensus;
+    using namespace dissensus::simd;
     const Isa widest = active_isa();
     setenv("DISSENSUS_CAPS", "baseline", 1);
     refresh_isa();
@@ -15,5 +15,5 @@ int main() {
     unsetenv("DISSENSUS_CAPS");
     refresh_isa();
     CHECK(active_isa() == widest);
-    return 0;
+    return outcome();
 }

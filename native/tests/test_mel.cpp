@@ -10,6 +10,7 @@
 #include "dissensus/mel.hpp"
 
 using namespace dissensus;
+using namespace dissensus::simd;
 
 namespace {
 
@@ -178,5 +179,5 @@ int main() {
         CHECK(quiet_bands_beside_a_tone() == 0);
     }
     CHECK(!mel_size_is_known(400) && mel_size_is_known(2048));
-    return 0;
+    return outcome();
 }

@@ -7,24 +7,16 @@
 #include <cstring>
 #include <vector>
 
+#include "check.hpp"
 #include "dissensus/entropy.hpp"
-#include "dissensus/machine.hpp"
+#include "dissensus/measures.hpp"
 #include "dissensus/state.hpp"
 #include "dissensus/topk.hpp"
 #include "dissensus/votes.hpp"
 
-using namespace dissensus;
+using namespace dissensus::query;
 
 namespace {
-
-int failures = 0;
-
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition) && ++failures <= 20) {                                                              \
-            std::fprintf(stderr, "%s:%d [%s]: %s\n", __FILE__, __LINE__, name_of(active_isa()), #condition); \
-        }                                                                                                    \
-    } while (0)
 
 std::uint64_t seed = 88172645463325252ull;
 double uniform() {
@@ -34,41 +26,22 @@ double uniform() {
     return double(seed >> 11) / 9007199254740992.0;
 }
 
-// An array with guards before and after, exactly as long as asked for: a write too far is seen here or by the
-// sanitizer.
-template <class T>
-struct Guarded {
-    explicit Guarded(std::int64_t n) : size(n), all(std::size_t(n) + 16) {
-        std::memset(all.data(), 0xA5, all.size() * sizeof(T));
-    }
-    T* data() { return all.data() + 8; }
-    T& operator[](std::int64_t i) { return all[std::size_t(i) + 8]; }
-    bool intact() const {
-        std::vector<T> guard(8);
-        std::memset(guard.data(), 0xA5, 8 * sizeof(T));
-        return std::memcmp(guard.data(), all.data(), 8 * sizeof(T)) == 0 &&
-               std::memcmp(guard.data(), all.data() + 8 + size, 8 * sizeof(T)) == 0;
-    }
-    std::int64_t size;
-    std::vector<T> all;
-};
-
 template <class T>
 std::vector<T> committee(std::int64_t m, std::int64_t n, std::int64_t c) {
-    std::vector<T> rows(std::size_t(m * n * c));
+    std::vector<T> rows(at(m * n * c));
     for (std::int64_t r = 0; r < m * n; ++r) {
         double total = 0;
-        std::vector<double> row(static_cast<std::size_t>(c));
+        std::vector<double> row(at(c));
         for (double& p : row) total += p = uniform() < 0.2 ? 0.0 : std::pow(uniform(), 3.0);
         if (total == 0) total = row[0] = 1;
-        for (std::int64_t k = 0; k < c; ++k) rows[std::size_t(r * c + k)] = T(row[std::size_t(k)] / total);
+        for (std::int64_t k = 0; k < c; ++k) rows[at(r * c + k)] = T(row[at(k)] / total);
     }
     return rows;
 }
 
 long double exact(Measure measure, const Rows<float>& rows, const double* weight, std::int64_t i) {
     const std::int64_t c = rows.n_classes;
-    std::vector<long double> mean(std::size_t(c), 0.0L), scaled(std::size_t(c), 0.0L);
+    std::vector<long double> mean(at(c), 0.0L), scaled(at(c), 0.0L);
     long double all = 0, kl = 0;
     for (std::int64_t m = 0; m < rows.n_members; ++m) all += weight[m];
     for (std::int64_t m = 0; m < rows.n_members; ++m) {
@@ -76,8 +49,8 @@ long double exact(Measure measure, const Rows<float>& rows, const double* weight
         long double sum = 0;
         for (std::int64_t k = 0; k < c; ++k) sum += row[k];
         for (std::int64_t k = 0; k < c; ++k) {
-            mean[std::size_t(k)] += weight[m] / all * row[k];
-            scaled[std::size_t(k)] += weight[m] / all * row[k] / sum;
+            mean[at(k)] += weight[m] / all * row[k];
+            scaled[at(k)] += weight[m] / all * row[k] / sum;
             const long double p = row[k] / sum;
             if (p > 0) kl += weight[m] / all * p * std::log(p);
         }
@@ -104,7 +77,7 @@ long double exact(Measure measure, const Rows<float>& rows, const double* weight
 
 void test_utilities(std::int64_t m, std::int64_t n, std::int64_t c) {
     const auto values = committee<float>(m, n, c);
-    std::vector<double> weight(static_cast<std::size_t>(m));
+    std::vector<double> weight(at(m));
     for (double& w : weight) w = 0.1 + uniform();
     const std::vector<double> wide(values.begin(), values.end());
     const Rows<float> rows{values.data(), n * c, m, c};
@@ -114,7 +87,7 @@ void test_utilities(std::int64_t m, std::int64_t n, std::int64_t c) {
         utility(measure, rows, weight.data(), 0, n, out.data());
         utility(measure, rows64, weight.data(), 0, n, out64.data());
         CHECK(out.intact() && out64.intact());
-        std::vector<double> mean(static_cast<std::size_t>(c));
+        std::vector<double> mean(at(c));
         for (std::int64_t i = 0; i < n; ++i) {
             const long double truth = exact(measure, rows, weight.data(), i);
             CHECK(std::fabs(out[i] - truth) < 1e-5L);
@@ -142,15 +115,15 @@ void test_utilities(std::int64_t m, std::int64_t n, std::int64_t c) {
 }
 
 void test_votes(std::int64_t m, std::int64_t n, std::int64_t c) {
-    std::vector<std::uint8_t> votes(std::size_t(m * n));
+    std::vector<std::uint8_t> votes(at(m * n));
     for (std::uint8_t& vote : votes) vote = static_cast<std::uint8_t>(uniform() * double(c));
     const Votes from{votes.data(), n, m, c};
     Guarded<float> out(n);
     CHECK(vote_entropy(from, 0, n, out.data()) == 0);
     CHECK(out.intact());
     for (std::int64_t i = 0; i < n; ++i) {
-        std::vector<long double> counts(std::size_t(c), 0.0L);
-        for (std::int64_t k = 0; k < m; ++k) counts[votes[std::size_t(k * n + i)]] += 1;
+        std::vector<long double> counts(at(c), 0.0L);
+        for (std::int64_t k = 0; k < m; ++k) counts[votes[at(k * n + i)]] += 1;
         long double truth = 0;
         for (long double count : counts) {
             if (count > 0) truth -= count / m * std::log(count / m);
@@ -166,7 +139,7 @@ void test_votes(std::int64_t m, std::int64_t n, std::int64_t c) {
         for (const std::int64_t bad : {c, c + 1, std::int64_t(16), std::int64_t(64), std::int64_t(255)}) {
             if (bad < c || bad > 255) continue;
             for (const std::int64_t i : {n - 1, n / 2}) {
-                std::uint8_t& vote = votes[std::size_t((m - 1 - i % m) * n + i)];
+                std::uint8_t& vote = votes[at((m - 1 - i % m) * n + i)];
                 const std::uint8_t good = vote;
                 vote = static_cast<std::uint8_t>(bad);
                 Guarded<float> spoiled(n);
@@ -183,7 +156,7 @@ void test_votes(std::int64_t m, std::int64_t n, std::int64_t c) {
 
 void test_state(std::int64_t m, std::int64_t n, std::int64_t c) {
     const auto values = committee<float>(m, n, c), others = committee<float>(m, n, c);
-    const std::vector<double> weight(std::size_t(m), 1.0);
+    const std::vector<double> weight(at(m), 1.0);
     const double factor = kShareUnit / double(m);
     Guarded<std::int32_t> total(n * c), again(n * c);
     Guarded<std::uint16_t> odd(n);
@@ -218,7 +191,7 @@ void test_state(std::int64_t m, std::int64_t n, std::int64_t c) {
 }
 
 void test_top_k(std::int64_t n) {
-    std::vector<float> values(static_cast<std::size_t>(n));
+    std::vector<float> values(at(n));
     for (float& value : values) value = uniform() < 0.1 ? std::nanf("") : float(int(uniform() * 5));
     for (std::int64_t k = 0; k <= n + 2; k += 3) {
         Guarded<std::int64_t> index(k);
@@ -227,7 +200,7 @@ void test_top_k(std::int64_t n) {
         CHECK(found == (k < n ? k : n));
         CHECK(index.intact() && score.intact());
         for (std::int64_t j = 1; j < found; ++j) {
-            const float a = values[std::size_t(index[j - 1])], b = values[std::size_t(index[j])];
+            const float a = values[at(index[j - 1])], b = values[at(index[j])];
             CHECK(a > b || (a == b && index[j - 1] < index[j]) ||
                   (std::isnan(b) && (!std::isnan(a) || index[j - 1] < index[j])));
         }
@@ -237,18 +210,18 @@ void test_top_k(std::int64_t n) {
 void test_log() {
     for (std::uint32_t exponent = 0; exponent < 255; ++exponent) {
         const std::int64_t n = 67;
-        std::vector<float> x(static_cast<std::size_t>(n));
+        std::vector<float> x(at(n));
         for (std::int64_t i = 0; i < n; ++i) {
             const std::uint32_t bits = (exponent << 23) | (i == 0   ? 1u
                                                            : i == 1 ? 0x7FFFFFu
                                                                     : std::uint32_t(uniform() * 8388607.0) + 1);
-            std::memcpy(&x[std::size_t(i)], &bits, 4);
+            std::memcpy(&x[at(i)], &bits, 4);
         }
         Guarded<float> out(n);
         log_into(x.data(), n, out.data());
         CHECK(out.intact());
         for (std::int64_t i = 0; i < n; ++i) {
-            const long double truth = std::log(static_cast<long double>(x[std::size_t(i)]));
+            const long double truth = std::log(static_cast<long double>(x[at(i)]));
             const float rounded = std::fabs(float(truth));
             const long double unit = std::nextafterf(rounded, INFINITY) - rounded;
             CHECK(std::fabs(out[i] - truth) <= 2 * unit);
@@ -259,10 +232,7 @@ void test_log() {
 }  // namespace
 
 int main() {
-    for (const char* isa : {"baseline", "avx2", "avx512"}) {
-        setenv("DISSENSUS_CAPS", isa, 1);
-        refresh_isa();
-        if (std::strcmp(name_of(active_isa()), isa) != 0 && std::strcmp(isa, "baseline") != 0) continue;
+    on_every_instruction_set([] {
         test_log();
         for (std::int64_t n = 0; n <= 67; ++n) {
             test_utilities(1 + n % 9, n, 4);
@@ -287,7 +257,6 @@ int main() {
         test_state(20, 2500, 4);
         for (const std::int64_t c : {1, 2, 3, 7, 9, 15, 16, 17, 31, 64, 300}) test_state(3, 290, c);
         test_top_k(2500);
-    }
-    if (failures > 0) std::fprintf(stderr, "%d checks failed\n", failures);
-    return failures > 0;
+    });
+    return outcome();
 }

@@ -6,16 +6,15 @@
 #include <vector>
 
 #include "check.hpp"
-#include "dissensus/machine.hpp"
 #include "dissensus/ratings.hpp"
 
 namespace {
 
-using dissensus::RatingBlock;
+using dissensus::ratings::RatingBlock;
 
 // Counts of a made-up block in both layouts against plain loops; with one rating off the scale, a refusal.
 template <class T>
-int check_counts(std::int64_t n_rows, std::int64_t n_columns, bool rows_are_units, std::int32_t width) {
+void check_counts(std::int64_t n_rows, std::int64_t n_columns, bool rows_are_units, std::int32_t width) {
     const auto n_units = rows_are_units ? n_rows : n_columns;
     std::vector<T> ratings(static_cast<std::size_t>(n_rows * n_columns));
     std::vector<std::int32_t> wanted(static_cast<std::size_t>(n_units * width), 3), found = wanted;
@@ -33,61 +32,57 @@ int check_counts(std::int64_t n_rows, std::int64_t n_columns, bool rows_are_unit
     }
     std::vector<std::uint64_t> scratch(static_cast<std::size_t>(n_columns * width / 8) + 1, 7);
     const RatingBlock<T> block{ratings.data(), n_rows, n_columns, rows_are_units, base, width};
-    CHECK(dissensus::count_ratings(block, found.data(), scratch.data()));
+    CHECK(dissensus::ratings::count_ratings(block, found.data(), scratch.data()));
     CHECK(found == wanted);
     CHECK(scratch.back() == 7);
-    if (ratings.empty()) return 0;
+    if (ratings.empty()) return;
     for (const double wrong :
          {base - 1.0, 1.0 * base + width, base + 0.5, 1.0 + 0x1p-23, std::numeric_limits<double>::infinity(), -1e300}) {
         for (const std::size_t at : {std::size_t{0}, ratings.size() / 2, ratings.size() - 1}) {
             const T kept = ratings[at];
             ratings[at] = static_cast<T>(wrong);
-            CHECK(!dissensus::count_ratings(block, found.data(), scratch.data()));
+            CHECK(!dissensus::ratings::count_ratings(block, found.data(), scratch.data()));
             ratings[at] = kept;
         }
     }
-    return 0;
 }
 
-int check_finish() {
+void check_finish() {
     const std::vector<std::int32_t> table{2, 0, 1, 1, 0, 0, 0, 0, 4, 1, 1, 1};
     std::vector<std::int64_t> frequency(3, 0), x{0, 5, 7}, low(5, 0), high(5, 0);
-    CHECK(dissensus::count_totals(table.data(), 4, 3, frequency.data()) == 4);
+    CHECK(dissensus::ratings::count_totals(table.data(), 4, 3, frequency.data()) == 4);
     CHECK((frequency == std::vector<std::int64_t>{3, 1, 6}));  // the unit with one rating is left out
-    CHECK(dissensus::count_disagreement(table.data(), 4, 3, x.data(), low.data(), high.data(), 5));
+    CHECK(dissensus::ratings::count_disagreement(table.data(), 4, 3, x.data(), low.data(), high.data(), 5));
     CHECK(low[3] == 3 * 49 - 49 + 3 * (25 + 49) - 144 && low[4] == 0 && high[3] == 0);
     x = {0, std::int64_t{1} << 28, std::int64_t{1} << 29};
     std::fill(low.begin(), low.end(), 0);
-    CHECK(dissensus::count_disagreement(table.data(), 4, 3, x.data(), low.data(), high.data(), 5));
+    CHECK(dissensus::ratings::count_disagreement(table.data(), 4, 3, x.data(), low.data(), high.data(), 5));
     // units {2,0,1} and {1,1,1}: in 2^56 these are 3*4 - 4 = 8 and 3*(1+4) - 9 = 6
     CHECK(high[3] == std::int64_t{14} << 24 && low[3] == 0);
-    CHECK(!dissensus::count_disagreement(table.data(), 4, 3, x.data(), low.data(), high.data(), 4));
+    CHECK(!dissensus::ratings::count_disagreement(table.data(), 4, 3, x.data(), low.data(), high.data(), 4));
     const std::vector<std::int32_t> eight{1, 0, 2, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0};
     std::vector<std::int64_t> f8(8, 0), x8{1, 2, 3, 4, 5, 6, 7, 8}, low8(5, 0), high8(5, 0);
-    CHECK(dissensus::count_totals(eight.data(), 2, 8, f8.data()) == 4);
+    CHECK(dissensus::ratings::count_totals(eight.data(), 2, 8, f8.data()) == 4);
     CHECK((f8 == std::vector<std::int64_t>{1, 0, 2, 0, 0, 0, 0, 1}));
-    CHECK(dissensus::count_disagreement(eight.data(), 2, 8, x8.data(), low8.data(), high8.data(), 5));
+    CHECK(dissensus::ratings::count_disagreement(eight.data(), 2, 8, x8.data(), low8.data(), high8.data(), 5));
     CHECK(low8[4] == 4 * (1 + 18 + 64) - 15 * 15);
-    return 0;
 }
 
 }  // namespace
 
 int main() {
-    using namespace dissensus;
-    if (check_finish() != 0) return 1;
+    using namespace dissensus::ratings;
+    check_finish();
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    for (const char* caps : {"baseline", "avx2", "avx512"}) {
-        setenv("DISSENSUS_CAPS", caps, 1);
-        refresh_isa();
+    on_every_instruction_set([=] {
         for (const std::int32_t width : {8, 16}) {
             for (const bool rows_are_units : {false, true}) {
                 for (std::int64_t columns = 0; columns <= 67; ++columns) {
-                    if (check_counts<double>(columns % 21, columns, rows_are_units, width) != 0) return 1;
-                    if (check_counts<float>(columns % 35, columns, rows_are_units, width) != 0) return 1;
+                    check_counts<double>(columns % 21, columns, rows_are_units, width);
+                    check_counts<float>(columns % 35, columns, rows_are_units, width);
                 }
-                if (check_counts<double>(1037, 9, rows_are_units, width) != 0) return 1;  // counters of a byte run full
-                if (check_counts<float>(3, 5003, rows_are_units, width) != 0) return 1;
+                check_counts<double>(1037, 9, rows_are_units, width);  // counters of a byte run full
+                check_counts<float>(3, 5003, rows_are_units, width);
             }
         }
         for (std::int64_t units = 0; units <= 67; ++units) {
@@ -114,6 +109,6 @@ int main() {
             CHECK(value.back() == -1.0);  // the guard behind the 16 places
             CHECK(unit.back() == -1);
         }
-    }
-    return 0;
+    });
+    return outcome();
 }

@@ -30,7 +30,7 @@ ROOMS: dict[str, str] = {
     "margin": "entropy",
     "mean_kl": "entropy",
     "query_top": "entropy",
-    "share_replace": "state",
+    "replace_share": "state",
     "state_ceilings": "state",
     "state_top": "state",
     "state_utility": "state",

@@ -69,7 +69,7 @@ def test_the_best_of_a_running_mean(twin: Twin, measure: int, hard: Hard, k: int
     total, odd, held = np.zeros((n, c), np.int32), np.zeros(n, np.uint16), np.empty_like(hard.proba)
     ceiling = np.empty((-(-n // 256), 2), np.float32)
     for member, factor in enumerate((hard.weight / hard.weight.sum() * 2.0**30).tolist()):
-        twin("share_replace")(total, odd, ceiling, held, member, hard.proba[member], True, factor, 0, n)
+        twin("replace_share")(total, odd, ceiling, held, member, hard.proba[member], True, factor, 0, n)
     twin("state_ceilings")(total, odd, ceiling, 0, n)
     kernel, nothing = twin("state_top"), np.empty(0, np.int64)
     check(

@@ -87,12 +87,12 @@ def test_a_running_mean_of_many_classes(twin: Twin, classes: int) -> None:
     total, odd, held = np.zeros((n, classes), np.int32), np.zeros(n, np.uint16), np.empty_like(before.proba)
     ceiling = np.empty((-(-n // 256), 2), np.float32)
     for member in range(4):
-        twin("share_replace")(total, odd, ceiling, held, member, before.proba[member], True, 2.0**28, 0, n)
+        twin("replace_share")(total, odd, ceiling, held, member, before.proba[member], True, 2.0**28, 0, n)
     twin("state_ceilings")(total, odd, ceiling, 0, n)
     for member in range(4):
         rows = after.proba[member]
         for start, stop in ((n // 3, n), (0, n // 3)):
-            twin("share_replace")(total, odd, ceiling, held, member, rows, False, 2.0**28, start, stop)
+            twin("replace_share")(total, odd, ceiling, held, member, rows, False, 2.0**28, start, stop)
     for measure in (0, 2):
         index, score = np.full(9, -1), np.full(9, -7.0)
         twin("state_top")(total, odd, ceiling, held, after.weight, measure, NOTHING, 0, n, index, score)

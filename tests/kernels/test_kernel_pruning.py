@@ -80,7 +80,7 @@ def test_any_order_of_a_running_mean(twin: Twin, measure: int, hard: Hard, k: in
     total, odd, held = np.zeros((n, c), np.int32), np.zeros(n, np.uint16), np.empty_like(hard.proba)
     ceiling = np.empty((-(-n // 256), 2), np.float32)
     factor = hard.weight / hard.weight.sum() * 2.0**30
-    replace = twin("share_replace")
+    replace = twin("replace_share")
     for member in range(m):
         before = hard.proba[rng.integers(m)]
         replace(total, odd, ceiling, held, member, before, True, float(factor[member]), 0, n)

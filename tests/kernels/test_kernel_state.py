@@ -22,7 +22,7 @@ def fill(twin: Twin, hard: Hard) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     ceiling = np.full((-(-n // 256), 2), -7.0, np.float32)
     factor = hard.weight / hard.weight.sum() * 2.0**30
     for member in range(m):
-        twin("share_replace")(total, odd, ceiling, held, member, hard.proba[member], True, float(factor[member]), 0, n)
+        twin("replace_share")(total, odd, ceiling, held, member, hard.proba[member], True, float(factor[member]), 0, n)
     twin("state_ceilings")(total, odd, ceiling, 0, n)
     return total, odd, ceiling, held
 
@@ -48,7 +48,7 @@ def test_totals_utilities_and_queries(twin: Twin, hard: Hard, k: int, measure: i
         for rows in (other, hard.proba[member]):
             cut = int(rng.integers(n + 1))
             for start, stop in ((0, cut), (cut, n)):
-                twin("share_replace")(
+                twin("replace_share")(
                     total, odd, ceiling, held, int(member), rows, False, float(factor[member]), start, stop
                 )
     with np.errstate(all="ignore"):

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace dissensus {
+namespace dissensus::descent {
 
 constexpr std::int64_t kPanelRows = 32;
 
@@ -50,4 +50,4 @@ inline std::int64_t descent_scratch(std::int64_t n_known, std::int64_t n_told, s
            told * (2 * n_weights + n_classes + 7) + 4 * n_weights;
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::descent

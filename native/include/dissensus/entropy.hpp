@@ -6,11 +6,10 @@
 
 #include <cstdint>
 
+#include "dissensus/measures.hpp"
 #include "dissensus/topk.hpp"
 
-namespace dissensus {
-
-enum class Measure : int { consensus_entropy = 0, mean_kl = 1, margin = 2 };
+namespace dissensus::query {
 
 /// Room on the stack: more classes are refused by the bindings.
 constexpr std::int64_t kMaxClasses = 4096;
@@ -44,4 +43,4 @@ double score_track(Measure measure, const Rows<T>& rows, const double* weight, s
 /// log(x) of any float32, within one unit in the last place.
 void log_into(const float* x, std::int64_t n, float* out) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::query

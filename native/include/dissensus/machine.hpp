@@ -4,7 +4,7 @@
 // ("baseline", "avx2", "avx512"), so that every path can be tested on one machine.
 #pragma once
 
-namespace dissensus {
+namespace dissensus::simd {
 
 enum class Isa : int { baseline = 0, avx2 = 1, avx512 = 2, neon = 3 };
 
@@ -12,4 +12,4 @@ Isa active_isa() noexcept;
 void refresh_isa() noexcept;
 const char* name_of(Isa isa) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::simd

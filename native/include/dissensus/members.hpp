@@ -1,18 +1,18 @@
 // Linear members of a committee over windows that lie in lanes: naive Bayes is linear in [x, x²], logistic members in
 // x.
 //
-// A panel holds kLanes windows feature by feature, so that a score is a sum over rows of lanes: it is added up in the
-// same order wherever its window lies and whatever is asked beside it. A tile is a run of at most kTile windows of
-// whole tracks (or a part of one longer track) in consecutive panels. No Python, no allocation.
+// A panel holds kPanelWindows windows feature by feature, so that a score is a sum over rows of lanes: it is added up
+// in the same order wherever its window lies and whatever is asked beside it. A tile is a run of at most kTile windows
+// of whole tracks (or a part of one longer track) in consecutive panels. No Python, no allocation.
 #pragma once
 
 #include <cstdint>
 
-namespace dissensus {
+namespace dissensus::members {
 
-constexpr std::int64_t kLanes = 32;
+constexpr std::int64_t kPanelWindows = 32;
 constexpr std::int64_t kTile = 256;
-constexpr std::int64_t kTilePanels = kTile / kLanes;
+constexpr std::int64_t kTilePanels = kTile / kPanelWindows;
 
 struct Tile {
     std::int64_t row;      ///< first window
@@ -51,14 +51,14 @@ struct Votes {
     double* sums;  ///< (n_members, n_tracks, n_classes), added to
 };
 
-/// Scores held panel by panel, (rows, kLanes) each; a softmax member has as many rows as classes, or one less (the
-/// first's score is then 0).
+/// Scores held panel by panel, (rows, kPanelWindows) each; a softmax member has as many rows as classes, or one less
+/// (the first's score is then 0).
 struct Held {
     const float* bent;
     std::int64_t bent_rows, bent_classes;  ///< rows of a panel; rows of a member
     const float* straight;
     std::int64_t straight_rows;
-    const float* small;  ///< (n_small, kLanes) a panel: the windows in a small space
+    const float* small;  ///< (n_small, kPanelWindows) a panel: the windows in a small space
     std::int64_t n_small;
     const float* move;  ///< (n_small, n_sigmoid * n_classes): added to straight
     bool follows;       ///< the scores of the next tile come after these
@@ -85,11 +85,11 @@ std::int64_t lay_panels(const double* X, std::int64_t n_windows, std::int64_t n_
                         float* panels) noexcept;
 
 /// Scores of panels: model k goes to row column[k] (k itself for null) of each panel of `out`, of out_rows rows of
-/// kLanes.
+/// kPanelWindows.
 void panel_scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
                   const std::int64_t* column, float* out, std::int64_t out_rows, const Soon& soon) noexcept;
 
 /// Add the probabilities of one tile's windows to the sums of its tracks.
 void add_votes(const Tile& tile, const Held& held, const Votes& votes, float* scratch) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::members

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace dissensus {
+namespace dissensus::ratings {
 
 // Writes the values that are not NaN, and the index of each in its row, in order; returns how many there are. `value`
 // and `unit` need 16 places more than there are ratings.
@@ -38,4 +38,4 @@ std::int64_t count_totals(const std::int32_t* table, std::int64_t n_units, std::
 bool count_disagreement(const std::int32_t* table, std::int64_t n_units, std::int64_t width, const std::int64_t* x,
                         std::int64_t* low, std::int64_t* high, std::int64_t room) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::ratings

@@ -8,7 +8,7 @@
 
 #include "dissensus/entropy.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 
 constexpr double kShareUnit = 1073741824.0;  // 2^30: shares of all members sum to at most 1.5 * 2^30
 
@@ -42,4 +42,4 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
                        Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
                        double* score) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace dissensus {
+namespace dissensus::query {
 
 /// Sorted positions that may not be chosen.
 struct Excluded {
@@ -46,4 +46,4 @@ std::int64_t top_k(const float* utility, std::int64_t n, Excluded excluded, std:
 std::int64_t top_k(const double* utility, std::int64_t n, Excluded excluded, std::int64_t k, std::int64_t* index,
                    double* score) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -5,7 +5,7 @@
 
 #include "dissensus/topk.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 
 /// Room on the stack: more members are refused by the bindings.
 constexpr std::int64_t kMaxVoters = 4096;
@@ -25,4 +25,4 @@ std::int64_t vote_entropy(const Votes& votes, std::int64_t start, std::int64_t s
 std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k,
                       std::int64_t* index, double* score) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::query

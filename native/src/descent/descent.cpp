@@ -1,23 +1,25 @@
-#define DISSENSUS_DESCENTS descents_baseline
+// The baseline of the processor family, and the choice of instruction set.
+#define DISSENSUS_ISA baseline
+#include "dissensus/descent.hpp"
+
+#include <cstdint>
+
 #include "descent/descent_impl.hpp"
+#include "descent/table.hpp"
+#include "simd/choose.hpp"
 
-#include "dissensus/machine.hpp"
+namespace dissensus::descent {
 
-namespace dissensus {
-namespace {
-
-const Descents& descents() noexcept {
-#if defined(__x86_64__) || defined(_M_X64)
-    if (active_isa() == Isa::avx512) return descents_avx512;
-    if (active_isa() == Isa::avx2) return descents_avx2;
+const Table& in_use() noexcept {
+#if defined(DISSENSUS_X86)
+    return simd::choose(baseline, avx2, avx512);
+#else
+    return baseline;
 #endif
-    return descents_baseline;
 }
 
-}  // namespace
+void project_rows(const Projection& job) noexcept { in_use().project(job); }
 
-void project_rows(const Projection& job) noexcept { descents().project(job); }
+std::int64_t anchored_descent(const Descent& job) noexcept { return in_use().descend(job); }
 
-std::int64_t anchored_descent(const Descent& job) noexcept { return descents().descend(job); }
-
-}  // namespace dissensus
+}  // namespace dissensus::descent

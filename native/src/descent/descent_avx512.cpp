@@ -1,4 +1,6 @@
-#define DISSENSUS_DESCENTS descents_avx512
-#if defined(__x86_64__) || defined(_M_X64)
+#include "simd/inline.hpp"
+
+#if defined(DISSENSUS_X86)
+#define DISSENSUS_ISA avx512
 #include "descent/descent_impl.hpp"
 #endif

@@ -1,9 +1,18 @@
 // Included once by every file that is compiled for an instruction set; everything has internal linkage, so that the
 // linker cannot hand one file's wide code to another.
-#include "descent/products_impl.hpp"
+#pragma once
 
-namespace dissensus {
+#include <cstdint>
+
+#include "descent/products_impl.hpp"
+#include "descent/table.hpp"
+#include "dissensus/descent.hpp"
+#include "simd/lanes.hpp"
+
+namespace dissensus::descent {
 namespace {
+
+using namespace simd;
 
 constexpr int kTrials = 40;           // of a step's length; each is at most two thirds of the one before
 constexpr float kCurvature = 0.125f;  // what is assumed of an answer at first: half of the most there is
@@ -16,7 +25,7 @@ DISSENSUS_INLINE std::int64_t fair_share(std::int64_t n) noexcept {
 
 // The inverse of a positive definite matrix, in its place; n is a multiple of 32.
 void invert(double* a, std::int64_t n) noexcept {
-    const auto at = [](double* from) -> LooseDoubles& { return *reinterpret_cast<LooseDoubles*>(from); };
+    const auto at = [](double* from) -> LooseDoublePairs& { return *reinterpret_cast<LooseDoublePairs*>(from); };
     for (std::int64_t j = 0; j < n; ++j) {
         double* pivot = a + j * n;
         const double scale = 1.0 / pivot[j];
@@ -315,6 +324,6 @@ std::int64_t descend(const Descent& job) noexcept {
 
 }  // namespace
 
-const Descents DISSENSUS_DESCENTS = {project, descend};
+const Table DISSENSUS_ISA = {project, descend};
 
-}  // namespace dissensus
+}  // namespace dissensus::descent

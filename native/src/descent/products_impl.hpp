@@ -1,11 +1,15 @@
-// Products of rows with panels of 32 lanes, and what else a descent is made of; the first part of descent_impl.hpp.
+// Products of rows with panels of 32 lanes, and what else a descent is made of. Included by descent_impl.hpp.
 #pragma once
 
-#include "descent/table.hpp"
+#include <cstdint>
+
+#include "dissensus/descent.hpp"
 #include "simd/lanes.hpp"
 
-namespace dissensus {
+namespace dissensus::descent {
 namespace {
+
+using namespace simd;
 
 #if defined(__AVX512F__)
 constexpr int kModels = 6;  // so many sums are held in registers, two vectors each
@@ -18,38 +22,7 @@ constexpr std::int64_t kPad = kPanelRows;
 
 // 1 / (1 + exp(-x)) within 1e-6; far out it stays above 0 and below 1.
 DISSENSUS_INLINE Floats sigmoid(Floats x) noexcept {
-    x = lesser(larger(-x, all(-80.0f)), all(80.0f));
-    const Floats shifted = multiply_add(x, all(1.44269504f), all(12582912.0f));  // its lowest bits are the power of two
-    const Floats r = multiply_add(shifted - 12582912.0f, all(-0.693147181f), x);
-    Floats p = multiply_add(all(1.0f / 720.0f), r, all(1.0f / 120.0f));
-    p = multiply_add(p, r, all(1.0f / 24.0f));
-    p = multiply_add(p, r, all(1.0f / 6.0f));
-    p = multiply_add(p, r, all(0.5f));
-    p = multiply_add(p, r, all(1.0f));
-    p = multiply_add(p, r, all(1.0f));
-    const Floats below = 1.0f + (Floats)((Ints)p + ((Ints)shifted << 23));
-#if defined(__AVX512F__)
-    const Floats y = (Floats)_mm512_rcp14_ps((__m512)below);
-#elif defined(__AVX2__)
-    const Floats y = (Floats)_mm256_rcp_ps((__m256)below);
-#else
-    return 1.0f / below;
-#endif
-#if defined(__AVX2__)
-    return multiply_add(multiply_add(-below, y, all(1.0f)), y, y);  // one of Newton's steps
-#endif
-}
-
-DISSENSUS_INLINE float sum_of(Floats sums) noexcept {
-#if defined(__AVX512F__)
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)sums), _mm512_extractf32x8_ps((__m512)sums, 1));
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-#elif defined(__AVX2__)
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)sums), _mm256_extractf128_ps((__m256)sums, 1));
-#else
-    const Floats four = sums;
-#endif
-    return (four[0] + four[2]) + (four[1] + four[3]);
+    return reciprocal(1.0f + exponential(lesser(larger(-x, all(-80.0f)), all(80.0f))));
 }
 
 DISSENSUS_INLINE float dot(const float* a, const float* b, std::int64_t n) noexcept {
@@ -119,4 +92,4 @@ void project(const Projection& job) noexcept {
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::descent

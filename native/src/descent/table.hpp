@@ -1,19 +1,24 @@
-// The parts of the descent that are compiled once per instruction set, behind one table of functions.
+// What of the descent is compiled once per instruction set, behind one table of functions.
 #pragma once
 
+#include <cstdint>
+
 #include "dissensus/descent.hpp"
+#include "simd/inline.hpp"
 
-namespace dissensus {
+namespace dissensus::descent {
 
-struct Descents {
+struct Table {
     void (*project)(const Projection&) noexcept;
     std::int64_t (*descend)(const Descent&) noexcept;
 };
 
-extern const Descents descents_baseline;
-#if defined(__x86_64__) || defined(_M_X64)
-extern const Descents descents_avx2;
-extern const Descents descents_avx512;
+extern const Table baseline;
+#if defined(DISSENSUS_X86)
+extern const Table avx2, avx512;
 #endif
 
-}  // namespace dissensus
+/// That of the instruction set in use.
+const Table& in_use() noexcept;
+
+}  // namespace dissensus::descent

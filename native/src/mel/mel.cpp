@@ -11,6 +11,10 @@
 #endif
 
 namespace dissensus {
+
+using simd::active_isa;
+using simd::Isa;
+
 namespace {
 
 struct Lanes {

@@ -1,20 +1,22 @@
-#define DISSENSUS_MEMBERS members_baseline
+// The baseline of the processor family, and the choice of instruction set.
+#define DISSENSUS_ISA baseline
+#include "dissensus/members.hpp"
+
+#include <cstdint>
+
 #include "members/members_impl.hpp"
+#include "members/table.hpp"
+#include "simd/choose.hpp"
 
-#include "dissensus/machine.hpp"
+namespace dissensus::members {
 
-namespace dissensus {
-namespace {
-
-const Members& members() noexcept {
-#if defined(__x86_64__) || defined(_M_X64)
-    if (active_isa() == Isa::avx512) return members_avx512;
-    if (active_isa() == Isa::avx2) return members_avx2;
+const Table& in_use() noexcept {
+#if defined(DISSENSUS_X86)
+    return simd::choose(baseline, avx2, avx512);
+#else
+    return baseline;
 #endif
-    return members_baseline;
 }
-
-}  // namespace
 
 void by_feature(const float* rows, std::int64_t n, std::int64_t n_features, float* out) noexcept {
     for (std::int64_t f = 0; f < n_features; ++f) {
@@ -36,21 +38,21 @@ const float* quick_scaling(const double* mean, const double* inverse, std::int64
 
 std::int64_t lay_panels(const float* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
                         float* panels) noexcept {
-    return members().lay_f32(X, n_windows, n_features, scaling, panels);
+    return in_use().lay_f32(X, n_windows, n_features, scaling, panels);
 }
 
 std::int64_t lay_panels(const double* X, std::int64_t n_windows, std::int64_t n_features, const Scaling& scaling,
                         float* panels) noexcept {
-    return members().lay_f64(X, n_windows, n_features, scaling, panels);
+    return in_use().lay_f64(X, n_windows, n_features, scaling, panels);
 }
 
 void panel_scores(const float* panels, std::int64_t n_panels, std::int64_t n_features, const Weights& weights,
                   const std::int64_t* column, float* out, std::int64_t out_rows, const Soon& soon) noexcept {
-    members().scores(panels, n_panels, n_features, weights, column, out, out_rows, soon);
+    in_use().scores(panels, n_panels, n_features, weights, column, out, out_rows, soon);
 }
 
 void add_votes(const Tile& tile, const Held& held, const Votes& votes, float* scratch) noexcept {
-    members().votes(tile, held, votes, scratch);
+    in_use().votes(tile, held, votes, scratch);
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::members

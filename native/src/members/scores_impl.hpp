@@ -1,17 +1,24 @@
-// Scores of panels; included by members_impl.hpp, for every instruction set.
+// Scores of panels. Included by members_impl.hpp.
 #pragma once
 
-#include "members/windows_impl.hpp"
+#include <cstdint>
 
-namespace dissensus {
+#include "dissensus/members.hpp"
+#include "simd/lanes.hpp"
+
+namespace dissensus::members {
 namespace {
+
+using namespace simd;
 
 #if defined(__AVX512F__)
 constexpr int kMostBent = 8, kMostStraight = 10;  // sums that the registers hold, kPair vectors each
 #else
 constexpr int kMostBent = 5, kMostStraight = 6;
 #endif
-constexpr std::int64_t kStream = 4096;  // floats fetched early from a long row of panels, into the second cache
+constexpr int kPair = 2;                 // vectors that one broadcast weight serves
+constexpr std::int64_t kFeatures = 128;  // most that are summed up by themselves: their lanes stay in the first cache
+constexpr std::int64_t kStream = 4096;   // floats fetched early from a long row of panels, into the second cache
 
 // Memory that is needed next: a line or two are asked for at every step. Sent out at once they would fill the few
 // places there are for lines on their way, and what is worked on would wait behind them. Asking beyond the end harms
@@ -32,24 +39,24 @@ struct Fetch {
     }
 };
 
-// kRows models by kLanes windows over some features; the sums wait in registers.
+// kRows models by kPanelWindows windows over some features; the sums wait in registers.
 template <int kRows, bool kBent>
 void few_scores(const float* panel, std::int64_t n_features, const float* linear, const float* quadratic,
                 std::int64_t n, float* out, const std::int64_t* place, bool first, Fetch& fetch) noexcept {
-    for (std::int64_t lane = 0; lane < kLanes; lane += kWide * kPair) {
-        Wide sum[kRows][kPair] = {};
+    for (std::int64_t lane = 0; lane < kPanelWindows; lane += kLanes * kPair) {
+        Floats sum[kRows][kPair] = {};
         const float *x = panel + lane, *a = linear, *b = quadratic;
         Fetch ahead = fetch;
-        for (std::int64_t f = 0; f < n_features; ++f, x += kLanes, a += n, b += kBent ? n : 0) {
-            Wide value[kPair];
+        for (std::int64_t f = 0; f < n_features; ++f, x += kPanelWindows, a += n, b += kBent ? n : 0) {
+            Floats value[kPair];
             if (lane == 0) ahead.next();
 #pragma GCC unroll 2
-            for (int v = 0; v < kPair; ++v) value[v] = load(x + v * kWide);
+            for (int v = 0; v < kPair; ++v) value[v] = load(x + v * kLanes);
 #pragma GCC unroll 10
             for (int r = 0; r < kRows; ++r) {
-                const Wide once = all(a[r]);
+                const Floats once = all(a[r]);
                 if constexpr (kBent) {
-                    const Wide twice = all(b[r]);
+                    const Floats twice = all(b[r]);
 #pragma GCC unroll 2
                     for (int v = 0; v < kPair; ++v) {
                         sum[r][v] = multiply_add(multiply_add(twice, value[v], once), value[v], sum[r][v]);
@@ -63,7 +70,7 @@ void few_scores(const float* panel, std::int64_t n_features, const float* linear
         if (lane == 0) fetch = ahead;
         for (int r = 0; r < kRows; ++r) {
             for (int v = 0; v < kPair; ++v) {
-                float* to = out + place[r] + lane + v * kWide;
+                float* to = out + place[r] + lane + v * kLanes;
                 store(to, first ? sum[r][v] : load(to) + sum[r][v]);
             }
         }
@@ -103,7 +110,7 @@ DISSENSUS_INLINE void scores_of_panel(const float* panel, std::int64_t n_feature
             const float* linear = weights.linear + f * weights.n + k;
             const float* quadratic = bent ? weights.quadratic + f * weights.n + k : nullptr;
             const auto few = bent ? few_scores_of<true>(rows) : few_scores_of<false>(rows);
-            few(panel + f * kLanes, count, linear, quadratic, weights.n, out, places, f == 0, fetch);
+            few(panel + f * kPanelWindows, count, linear, quadratic, weights.n, out, places, f == 0, fetch);
             k += rows;
         }
     }
@@ -113,15 +120,16 @@ void scores(const float* panels, std::int64_t n_panels, std::int64_t n_features,
             const std::int64_t* column, float* out, std::int64_t out_rows, const Soon& soon) noexcept {
     Fetch fetch(soon, n_panels * n_features * groups_of(weights));
     for (std::int64_t p = 0; p < n_panels; ++p) {
-        const float* panel = panels + p * n_features * kLanes;
+        const float* panel = panels + p * n_features * kPanelWindows;
         if (soon.at == nullptr) {  // nothing else: this row of panels itself, further on
-            fetch = Fetch({panel + kStream, n_features * kLanes * 4}, n_features * groups_of(weights));
+            fetch = Fetch({panel + kStream, n_features * kPanelWindows * 4}, n_features * groups_of(weights));
         }
         scores_of_panel(
-            panel, n_features, weights, [=](std::int64_t k) { return (column == nullptr ? k : column[k]) * kLanes; },
-            out + p * out_rows * kLanes, fetch);
+            panel, n_features, weights,
+            [=](std::int64_t k) { return (column == nullptr ? k : column[k]) * kPanelWindows; },
+            out + p * out_rows * kPanelWindows, fetch);
     }
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::members

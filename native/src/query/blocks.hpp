@@ -1,9 +1,11 @@
-// The parts of the query core that are compiled once per instruction set, behind one table of functions.
+// Blocks of tracks: how large they are, and what a track of one has to reach.
 #pragma once
 
 #include <cstdint>
 
-namespace dissensus {
+#include "dissensus/measures.hpp"
+
+namespace dissensus::query {
 
 /// Numbers in one block of tracks: its mean stays in the first cache.
 constexpr std::int64_t kBlockFloats = 4096;
@@ -34,7 +36,7 @@ struct Floor {
 };
 
 /// `bound`: the k-th best score there is, or less. `near`: more than a float32 utility is off.
-Floor floor_of(int measure, double bound, double near, std::int64_t n_classes) noexcept;
+Floor floor_of(Measure measure, double bound, double near, std::int64_t n_classes) noexcept;
 /// Most that tracks with at least these spread / sum^3 and lead / sum can score on the mean they were taken from.
 double most_entropy(double spread, std::int64_t n_classes) noexcept;
 double most_margin(double lead, std::int64_t n_classes) noexcept;
@@ -44,56 +46,4 @@ inline std::int64_t tracks_per_block(std::int64_t n_classes) noexcept {
     return n_classes < kBlockFloats ? kBlockFloats / n_classes : 1;
 }
 
-struct Blocks {
-    /// Utilities of up to kScanTracks tracks (and n * n_classes of up to kBlockFloats), infinity where float64 must
-    /// look. Tracks are taken in tiles of sixteen: where a tile's bit is not set nobody reaches the floor, and its
-    /// utilities may not have been written. The mean is that of the members, weight over weight_sum each; rows of
-    /// mean_kl are scaled to one.
-    std::uint64_t (*scan_f32)(int measure, const BlockIn<float>&, const double* weight, double weight_sum, const Floor&,
-                              float* out) noexcept;
-    std::uint64_t (*scan_f64)(int measure, const BlockIn<double>&, const double* weight, double weight_sum,
-                              const Floor&, float* out) noexcept;
-    /// The same of totals, whole numbers times a unit.
-    std::uint64_t (*scan_total)(int measure, const std::int32_t* total, std::int64_t n, std::int64_t n_classes,
-                                float unit, const Floor&, float* out) noexcept;
-    /// Least spread / sum^3 and lead / sum of the rows of totals; minus infinity if float64 must look at one.
-    void (*least_spread)(const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit, float* spread,
-                         float* lead) noexcept;
-    /// Counts of votes per class and track, (n_classes, stride) of 16 bits; n is at most stride, stride at most
-    /// kBlockVotes.
-    void (*count_votes)(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
-                        std::int64_t n_classes, std::int64_t n, std::int64_t stride, std::uint16_t* counts) noexcept;
-    /// Sums of the table over the classes' counts, in nats.
-    void (*vote_sums)(const std::uint16_t* counts, std::int64_t n_members, std::int64_t n_classes, std::int64_t n,
-                      std::int64_t stride, const std::int32_t* table, float* out) noexcept;
-    /// Utilities of votes, for up to kFewClasses and kFewVoters; returns how many tracks were done: it stops before
-    /// some tracks (at most 64) of which one has a vote out of range, and before too few to fill its vectors. Null
-    /// where there is none.
-    std::int64_t (*few_votes)(const std::uint8_t* first, std::int64_t member_stride, std::int64_t n_members,
-                              std::int64_t n_classes, std::int64_t n, const std::int32_t* table, float* out) noexcept;
-    /// total += share(rows) - share(held), held = rows; whether a number of `rows` is outside [0, 1.5] (its share is
-    /// 0).
-    bool (*replace_f32)(std::int32_t* total, float* held, const float* rows, bool first, float factor,
-                        std::int64_t n) noexcept;
-    bool (*replace_f64)(std::int32_t* total, double* held, const double* rows, bool first, float factor,
-                        std::int64_t n) noexcept;
-    /// replace_f32 without `first`, and least_spread of the totals after it: n a multiple of sixteen tracks of four
-    /// classes.
-    bool (*replace_tiles)(std::int32_t* total, float* held, const float* rows, float factor, std::int64_t n, float unit,
-                          float* spread, float* lead) noexcept;
-    bool (*holds_odd)(const std::uint16_t* odd, std::int64_t n) noexcept;
-    bool (*any_above_f32)(const float* values, std::int64_t n, float bound) noexcept;
-    bool (*any_above_f64)(const double* values, std::int64_t n, double bound) noexcept;
-    void (*log)(const float* x, std::int64_t n, float* out) noexcept;
-};
-
-extern const Blocks blocks_baseline;
-#if defined(__x86_64__) || defined(_M_X64)
-extern const Blocks blocks_avx2;
-extern const Blocks blocks_avx512;
-#endif
-
-/// Those of the instruction set in use.
-const Blocks& blocks() noexcept;
-
-}  // namespace dissensus
+}  // namespace dissensus::query

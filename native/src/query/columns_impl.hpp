@@ -1,14 +1,19 @@
 // Tracks of any number of classes, one in every lane: a vector per class. Included by measures_impl.hpp.
 #pragma once
 
+#include <cstdint>
+
 #include <utility>
 
 #include "query/blocks.hpp"
 #include "query/tile_impl.hpp"
 #include "simd/lanes.hpp"
+#include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 constexpr std::int64_t kMostColumns = kBlockFloats / kTile;  // classes; with more, rows are taken one by one
 constexpr std::int64_t kSpare = 16;  // numbers behind a buffer of rows that may be read, and are not used
@@ -23,7 +28,7 @@ struct Columns {
             const int at = lane * C + c;
             return at / kLanes == v ? kLanes + at % kLanes : v == 1 && at / kLanes == 0 ? at : lane;
         };
-        return DISSENSUS_PICK(so_far, next, from(lanes)...);
+        return __builtin_shufflevector(so_far, next, from(lanes)...);
     }
 
     template <int c, int v>
@@ -138,10 +143,10 @@ struct RowLanes {
     }
 
     // Utilities into out[0..kLanes-1]; false, and perhaps nothing written, if none of them reaches the floor.
-    template <int measure>
+    template <Measure measure>
     DISSENSUS_INLINE bool scan(const Floor& floor, float* out) const noexcept {
         Floats utility;
-        if (measure == 2) {
+        if (measure == Measure::margin) {
             utility = margin();
         } else {
             if (floor.spread < kInfinity && !any(~(fit & (spread() > floor.spread * cube())))) {
@@ -153,16 +158,11 @@ struct RowLanes {
         store(out, utility);
         return any(utility >= floor.utility);
     }
-
-private:
-    static DISSENSUS_INLINE Floats x_log_x(Floats x) noexcept {
-        return x * log_normal(where(x > kTiny, x, all(kTiny)));
-    }
 };
 
 // Up to kScanTracks rows of at most kMostColumns classes; a bit for every sixteen that may reach the floor. Behind them
 // kSpare numbers may be read.
-template <int fixed, int measure>
+template <int fixed, Measure measure>
 inline std::uint64_t scan_columns(const float* mean, std::int64_t n, std::int64_t n_classes, const Floor& floor,
                                   float* out) noexcept {
     constexpr std::int64_t room = fixed > 0 ? fixed : kMostColumns;
@@ -188,4 +188,4 @@ inline std::uint64_t scan_columns(const float* mean, std::int64_t n, std::int64_
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

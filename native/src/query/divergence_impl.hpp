@@ -1,13 +1,18 @@
 // Mean divergence of the members from their mean. Included by scan_impl.hpp.
 #pragma once
 
+#include <cstdint>
+
 #include "query/blocks.hpp"
 #include "query/columns_impl.hpp"
 #include "query/measures_impl.hpp"
 #include "simd/lanes.hpp"
+#include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 // log S and 1 / S of the sums of rows. Most are 1 but for rounding: three terms of the series are exact enough then,
 // and spare a logarithm and a division. Each lane is treated by its own sum alone.
@@ -93,4 +98,4 @@ inline void kl(const BlockIn<T>& in, const double* weight, double weight_sum, fl
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

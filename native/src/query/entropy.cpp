@@ -4,8 +4,9 @@
 #include <cstring>
 
 #include "query/blocks.hpp"
+#include "query/table.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
 
 constexpr double kInfinity = __builtin_inf();
@@ -72,13 +73,13 @@ double score_kl(const Rows<T>& rows, const double* weight, std::int64_t track, d
     return result < 0.0 ? 0.0 : result;
 }
 
-std::uint64_t scan(const Blocks& b, Measure measure, const BlockIn<float>& in, const double* weight, double weight_sum,
+std::uint64_t scan(const Table& b, Measure measure, const BlockIn<float>& in, const double* weight, double weight_sum,
                    const Floor& floor, float* out) noexcept {
-    return b.scan_f32(int(measure), in, weight, weight_sum, floor, out);
+    return b.scan_f32(measure, in, weight, weight_sum, floor, out);
 }
-std::uint64_t scan(const Blocks& b, Measure measure, const BlockIn<double>& in, const double* weight, double weight_sum,
+std::uint64_t scan(const Table& b, Measure measure, const BlockIn<double>& in, const double* weight, double weight_sum,
                    const Floor& floor, float* out) noexcept {
-    return b.scan_f64(int(measure), in, weight, weight_sum, floor, out);
+    return b.scan_f64(measure, in, weight, weight_sum, floor, out);
 }
 
 constexpr std::int64_t kAhead = 2048;  // bytes
@@ -129,9 +130,9 @@ double score_track(Measure measure, const Rows<T>& rows, const double* weight, s
 template <class T>
 void utility(Measure measure, const Rows<T>& rows, const double* weight, std::int64_t start, std::int64_t stop,
              float* out) noexcept {
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     const double weight_sum = sum_of(weight, rows.n_members);
-    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const Floor none = floor_of(measure, -kInfinity, 0.0, rows.n_classes);
     const std::int64_t step = step_of(rows.n_classes);
     double mean[kMaxClasses];
     for (std::int64_t low = start; low < stop; low += step) {
@@ -155,9 +156,9 @@ double sampled_bound(Measure measure, const Rows<T>& rows, const double* weight,
     std::int64_t samples = n / 256 < 2048 ? n / 256 : 2048;
     if (samples < 4 * k) samples = 4 * k;
     if (samples > n / 16 || measure == Measure::mean_kl) return -kInfinity;
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     const double weight_sum = sum_of(weight, rows.n_members);
-    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const Floor none = floor_of(measure, -kInfinity, 0.0, rows.n_classes);
     const std::int64_t stride = n / samples * few;
     Best best(index, score, k);
     for (std::int64_t low = start; low + few <= stop; low += stride) {
@@ -200,7 +201,7 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
                        std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
                        double* score) noexcept {
     if (k <= 0) return 0;
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     const double weight_sum = sum_of(weight, rows.n_members);
     const double near = slack(rows.n_members, rows.n_classes);
     const std::int64_t step = step_of(rows.n_classes);
@@ -210,7 +211,7 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
     Best best(index, score, k);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
-        const Floor floor = floor_of(int(measure), bound, near, rows.n_classes);
+        const Floor floor = floor_of(measure, bound, near, rows.n_classes);
         std::uint64_t found = scan(b, measure, block_of(rows, low, high, true), weight, weight_sum, floor, out);
         for (; found != 0; found &= found - 1) {
             const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
@@ -224,7 +225,7 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
     return best.finish();
 }
 
-void log_into(const float* x, std::int64_t n, float* out) noexcept { blocks().log(x, n, out); }
+void log_into(const float* x, std::int64_t n, float* out) noexcept { in_use().log(x, n, out); }
 
 template double score_track(Measure, const Rows<float>&, const double*, std::int64_t, double*) noexcept;
 template double score_track(Measure, const Rows<double>&, const double*, std::int64_t, double*) noexcept;
@@ -235,4 +236,4 @@ template std::int64_t query_top(Measure, const Rows<float>&, const double*, Excl
 template std::int64_t query_top(Measure, const Rows<double>&, const double*, Excluded, std::int64_t, std::int64_t,
                                 std::int64_t, std::int64_t*, double*) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -1,12 +1,17 @@
 // Entropies of the votes of at most thirty-one members for at most eight classes: counted and looked up in registers.
-// Included by blocks_impl.hpp.
+// Included by query_impl.hpp.
 #pragma once
 
+#include <cstdint>
+
 #include "query/blocks.hpp"
+#include "query/table.hpp"
 #include "query/vote_bytes_impl.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 #if defined(DISSENSUS_LOOKS_UP_BYTES)
 #if defined(__AVX512BW__)
@@ -128,8 +133,8 @@ std::int64_t few_votes(const std::uint8_t* first, std::int64_t member_stride, st
     }
 }
 #else
-constexpr decltype(Blocks::few_votes) few_votes = nullptr;
+constexpr decltype(Table::few_votes) few_votes = nullptr;
 #endif
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

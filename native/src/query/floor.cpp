@@ -2,7 +2,7 @@
 
 #include "query/blocks.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
 
 // More than the float32 bounds of scan_tile and RowLanes can be off, in nats: a few roundings per class in the distance
@@ -19,9 +19,10 @@ double most_entropy(double spread, std::int64_t n_classes) noexcept {
 
 double most_margin(double lead, std::int64_t n_classes) noexcept { return 1.0 - lead + rounding(n_classes); }
 
-Floor floor_of(int measure, double bound, double near, std::int64_t n_classes) noexcept {
+Floor floor_of(Measure measure, double bound, double near, std::int64_t n_classes) noexcept {
     const double spread = 6.0 * double(n_classes) * (most_entropy(0.0, n_classes) - (bound - near));
-    return {static_cast<float>(bound - 2.0 * near), measure == 0 ? static_cast<float>(spread) : __builtin_inff()};
+    return {static_cast<float>(bound - 2.0 * near),
+            measure == Measure::consensus_entropy ? static_cast<float>(spread) : __builtin_inff()};
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -1,13 +1,17 @@
 // The weighted mean of the members, in their order. All members of a few lines stream side by side, so that the mean
 // stays in registers; each stream is fetched into the second cache two kilobytes ahead, which reads memory as fast as
-// one stream does. Included by blocks_impl.hpp.
+// one stream does. Included by query_impl.hpp.
 #pragma once
+
+#include <cstdint>
 
 #include "query/blocks.hpp"
 #include "simd/lanes.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 constexpr std::int64_t kLine = 16;  // float32 numbers
 constexpr std::int64_t kWide = 4 * kLine;
@@ -102,4 +106,4 @@ inline void mean_of_members(const BlockIn<T>& in, const double* weight, double w
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -1,13 +1,18 @@
-// Utilities of whole blocks of rows, of any number of classes. Included by blocks_impl.hpp.
+// Utilities of whole blocks of rows, of any number of classes. Included by query_impl.hpp.
 #pragma once
+
+#include <cstdint>
 
 #include "query/blocks.hpp"
 #include "query/columns_impl.hpp"
 #include "query/tile_impl.hpp"
 #include "simd/lanes.hpp"
+#include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 inline bool fits(float sum, float low) noexcept { return sum >= kLowSum && sum <= kHighSum && low >= 0.0f; }
 
@@ -83,7 +88,7 @@ inline std::uint64_t reaching(const float* utility, std::int64_t n, float floor)
 
 // Utilities of up to kScanTracks rows side by side, kSpare numbers behind them: where the bit of a tile is not set,
 // nobody reaches the floor.
-template <int measure>
+template <Measure measure>
 inline std::uint64_t scan_rows_by(const float* mean, std::int64_t n, std::int64_t n_classes, const Floor& floor,
                                   float* out) noexcept {
     switch (n_classes) {
@@ -98,17 +103,17 @@ inline std::uint64_t scan_rows_by(const float* mean, std::int64_t n, std::int64_
     }
     if (n_classes <= kMostColumns) return scan_columns<0, measure>(mean, n, n_classes, floor, out);
     for (std::int64_t i = 0; i < n; ++i) {
-        out[i] =
-            measure == 2 ? row_margin(mean + i * n_classes, n_classes) : row_entropy(mean + i * n_classes, n_classes);
+        out[i] = measure == Measure::margin ? row_margin(mean + i * n_classes, n_classes)
+                                            : row_entropy(mean + i * n_classes, n_classes);
     }
     return reaching(out, n, floor.utility);
 }
 
-inline std::uint64_t scan_rows(int measure, const float* mean, std::int64_t n, std::int64_t n_classes,
+inline std::uint64_t scan_rows(Measure measure, const float* mean, std::int64_t n, std::int64_t n_classes,
                                const Floor& floor, float* out) noexcept {
-    return measure == 2 ? scan_rows_by<2>(mean, n, n_classes, floor, out)
-                        : scan_rows_by<0>(mean, n, n_classes, floor, out);
+    return measure == Measure::margin ? scan_rows_by<Measure::margin>(mean, n, n_classes, floor, out)
+                                      : scan_rows_by<Measure::consensus_entropy>(mean, n, n_classes, floor, out);
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -1,17 +1,22 @@
-// From the members to the utilities of up to kScanTracks tracks in one go. Included by blocks_impl.hpp.
+// From the members to the utilities of up to kScanTracks tracks in one go. Included by query_impl.hpp.
 #pragma once
+
+#include <cstdint>
 
 #include "query/blocks.hpp"
 #include "query/divergence_impl.hpp"
 #include "query/mean_impl.hpp"
 #include "query/measures_impl.hpp"
 #include "query/tile_impl.hpp"
+#include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
 
+using namespace simd;
+
 // Four classes, members that fit side by side: the mean never leaves the registers.
-template <class T, int measure, bool fetch, int at_once>
+template <class T, Measure measure, bool fetch, int at_once>
 inline std::uint64_t scan_streams(const BlockIn<T>& in, const Streams<T>& members, const Floor& floor,
                                   float* out) noexcept {
     std::uint64_t found = 0;
@@ -30,21 +35,23 @@ inline std::uint64_t scan_streams(const BlockIn<T>& in, const Streams<T>& member
 }
 
 template <class T>
-inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weight, double weight_sum,
+inline std::uint64_t scan(Measure measure, const BlockIn<T>& in, const double* weight, double weight_sum,
                           const Floor& floor, float* out) noexcept {
-    if (measure == 1) {
+    if (measure == Measure::mean_kl) {
         kl(in, weight, weight_sum, out);
         return reaching(out, in.n, floor.utility);
     }
     if (in.n_classes == 4 && in.n_members <= kStreams) {
         const Streams<T> members(in, weight, weight_sum, 0);
         if (in.ahead == 0) {
-            return measure == 2 ? scan_streams<T, 2, false, kHeld>(in, members, floor, out)
-                                : scan_streams<T, 0, false, kHeld>(in, members, floor, out);
+            return measure == Measure::margin
+                       ? scan_streams<T, Measure::margin, false, kHeld>(in, members, floor, out)
+                       : scan_streams<T, Measure::consensus_entropy, false, kHeld>(in, members, floor, out);
         }
-        if (measure == 2) return scan_streams<T, 2, true, kHeld>(in, members, floor, out);
-        return floor.spread < kInfinity ? scan_streams<T, 0, true, kHeld>(in, members, floor, out)
-                                        : scan_streams<T, 0, true, kHeldLong>(in, members, floor, out);
+        if (measure == Measure::margin) return scan_streams<T, Measure::margin, true, kHeld>(in, members, floor, out);
+        return floor.spread < kInfinity
+                   ? scan_streams<T, Measure::consensus_entropy, true, kHeld>(in, members, floor, out)
+                   : scan_streams<T, Measure::consensus_entropy, true, kHeldLong>(in, members, floor, out);
     }
     float mean[kBlockFloats + kSpare];
     if (in.n_members <= kStreams && in.n_classes <= 32 &&
@@ -63,15 +70,15 @@ inline std::uint64_t scan(int measure, const BlockIn<T>& in, const double* weigh
     return scan_rows(measure, mean, in.n, in.n_classes, floor, out);
 }
 
-std::uint64_t scan_f32(int measure, const BlockIn<float>& in, const double* weight, double weight_sum,
+std::uint64_t scan_f32(Measure measure, const BlockIn<float>& in, const double* weight, double weight_sum,
                        const Floor& floor, float* out) noexcept {
     return scan(measure, in, weight, weight_sum, floor, out);
 }
 
-std::uint64_t scan_f64(int measure, const BlockIn<double>& in, const double* weight, double weight_sum,
+std::uint64_t scan_f64(Measure measure, const BlockIn<double>& in, const double* weight, double weight_sum,
                        const Floor& floor, float* out) noexcept {
     return scan(measure, in, weight, weight_sum, floor, out);
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -4,8 +4,9 @@
 #include <type_traits>
 
 #include "query/blocks.hpp"
+#include "query/table.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
 
 constexpr double kInfinity = __builtin_inf();
@@ -26,11 +27,11 @@ bool is_odd(const T* row, std::int64_t n_classes) noexcept {
     return false;
 }
 
-bool replace(const Blocks& b, std::int32_t* total, float* held, const float* rows, bool first, float factor,
+bool replace(const Table& b, std::int32_t* total, float* held, const float* rows, bool first, float factor,
              std::int64_t n) noexcept {
     return b.replace_f32(total, held, rows, first, factor, n);
 }
-bool replace(const Blocks& b, std::int32_t* total, double* held, const double* rows, bool first, float factor,
+bool replace(const Table& b, std::int32_t* total, double* held, const double* rows, bool first, float factor,
              std::int64_t n) noexcept {
     return b.replace_f64(total, held, rows, first, factor, n);
 }
@@ -50,7 +51,7 @@ struct Ceiling {
 };
 
 // The most that tracks low..high-1 can score, by entropy and by margin; infinity if one of them must be looked at.
-Ceiling ceiling_of(const Blocks& b, const Totals& totals, std::int64_t n_classes, std::int64_t low,
+Ceiling ceiling_of(const Table& b, const Totals& totals, std::int64_t n_classes, std::int64_t low,
                    std::int64_t high) noexcept {
     float spread = -__builtin_inff(), lead = -__builtin_inff();
     if (!b.holds_odd(totals.odd + low, high - low)) {
@@ -66,12 +67,12 @@ double sampled_bound(Measure measure, const Totals& totals, std::int64_t n_class
     const std::int64_t n = stop - start, few = step_of(n_classes) < 16 ? step_of(n_classes) : 16;
     const std::int64_t samples = n / 256 < 4 * k ? 4 * k : n / 256;
     if (samples > n / 16) return -kInfinity;
-    const Blocks& b = blocks();
-    const Floor none = floor_of(int(measure), -kInfinity, 0.0, n_classes);
+    const Table& b = in_use();
+    const Floor none = floor_of(measure, -kInfinity, 0.0, n_classes);
     Best best(index, score, k);
     for (std::int64_t low = start; low + few <= stop; low += n / samples * few) {
         float out[16];
-        b.scan_total(int(measure), totals.total + low * n_classes, few, n_classes, kUnit, none, out);
+        b.scan_total(measure, totals.total + low * n_classes, few, n_classes, kUnit, none, out);
         for (std::int64_t i = 0; i < few; ++i) {
             if (out[i] > 1e30f || totals.odd[low + i] != 0 || (best.full() && !(out[i] > best.worst()))) continue;
             if (!excluded.holds(low + i)) best.offer(out[i], low + i);
@@ -83,7 +84,7 @@ double sampled_bound(Measure measure, const Totals& totals, std::int64_t n_class
 }  // namespace
 
 void refresh_ceilings(const Totals& totals, std::int64_t n_classes, std::int64_t start, std::int64_t stop) noexcept {
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     for (std::int64_t at = start / kCeilingTracks; at * kCeilingTracks < stop; ++at) {
         const std::int64_t low = at * kCeilingTracks, high = low + kCeilingTracks;
         const Ceiling ceiling = ceiling_of(b, totals, n_classes, low, high < totals.n_tracks ? high : totals.n_tracks);
@@ -95,7 +96,7 @@ void refresh_ceilings(const Totals& totals, std::int64_t n_classes, std::int64_t
 template <class T>
 void replace_share(const Totals& totals, T* held, const T* rows, bool first, double factor, std::int64_t n_classes,
                    std::int64_t start, std::int64_t stop) noexcept {
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     for (std::int64_t low = start; low < stop;) {
         const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
         const std::int64_t high = end < stop ? end : stop, at = low * n_classes, size = (high - low) * n_classes;
@@ -134,14 +135,13 @@ void replace_share(const Totals& totals, T* held, const T* rows, bool first, dou
 template <class T>
 void state_utility(Measure measure, const Totals& totals, const Rows<T>& rows, const double* weight, std::int64_t start,
                    std::int64_t stop, float* out) noexcept {
-    const Blocks& b = blocks();
-    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const Table& b = in_use();
+    const Floor none = floor_of(measure, -kInfinity, 0.0, rows.n_classes);
     const std::int64_t step = step_of(rows.n_classes);
     double exact[kMaxClasses];
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
-        b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, none,
-                     out + low);
+        b.scan_total(measure, totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, none, out + low);
         if (!b.holds_odd(totals.odd + low, high - low) && !b.any_above_f32(out + low, high - low, 1e30f)) continue;
         for (std::int64_t i = low; i < high; ++i) {
             if (totals.odd[i] == 0 && !(out[i] > 1e30f)) continue;
@@ -155,9 +155,9 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
                        Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k, std::int64_t* index,
                        double* score) noexcept {
     if (k <= 0) return 0;
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     const double near = slack(rows.n_members, rows.n_classes);
-    const Floor none = floor_of(int(measure), -kInfinity, 0.0, rows.n_classes);
+    const Floor none = floor_of(measure, -kInfinity, 0.0, rows.n_classes);
     const std::int64_t step = step_of(rows.n_classes);
     const float* const ceiling = totals.ceiling + (measure == Measure::margin);
     float out[kCeilingTracks];
@@ -170,9 +170,9 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
         if (ceiling[2 * block] < bound - near) continue;
         high = high < low + step ? high : low + step;
         const bool odd = b.holds_odd(totals.odd + low, high - low);
-        const Floor floor = odd ? none : floor_of(int(measure), bound, near, rows.n_classes);
-        std::uint64_t found = b.scan_total(int(measure), totals.total + low * rows.n_classes, high - low,
-                                           rows.n_classes, kUnit, floor, out);
+        const Floor floor = odd ? none : floor_of(measure, bound, near, rows.n_classes);
+        std::uint64_t found =
+            b.scan_total(measure, totals.total + low * rows.n_classes, high - low, rows.n_classes, kUnit, floor, out);
         for (; found != 0; found &= found - 1) {
             const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
             for (std::int64_t i = from; i < to; ++i) {
@@ -198,4 +198,4 @@ template std::int64_t state_top(Measure, const Totals&, const Rows<float>&, cons
 template std::int64_t state_top(Measure, const Totals&, const Rows<double>&, const double*, Excluded, std::int64_t,
                                 std::int64_t, std::int64_t, std::int64_t*, double*) noexcept;
 
-}  // namespace dissensus
+}  // namespace dissensus::query

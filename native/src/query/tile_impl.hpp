@@ -1,21 +1,24 @@
-// Tracks of four classes, one in every lane of four vectors: the shape of this house's problem, kept in registers from
-// the members to the utility. Included by blocks_impl.hpp.
+// Tracks of four classes, one in every lane of four vectors: the shape of mood quadrants, kept in registers from
+// the members to the utility. Included by query_impl.hpp.
 #pragma once
+
+#include <cstdint>
 
 #include "query/blocks.hpp"
 #include "simd/lanes.hpp"
+#include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 // Outside of these bounds of a row's sum, float32 is not trusted and float64 looks.
 constexpr float kLowSum = 1.0f / 16.0f;
 constexpr float kHighSum = 16.0f;
-constexpr float kInfinity = __builtin_inff();
 
 constexpr std::int64_t kTile = 16;            // tracks
 constexpr int kVectors = 4 * kTile / kLanes;  // of a tile's rows
-constexpr Floor kNoFloor = {-kInfinity, kInfinity};
 
 // Four classes of as many tracks as there are lanes, one vector each, from rows side by side.
 struct Tile {
@@ -84,13 +87,13 @@ DISSENSUS_INLINE bool tile_may_reach(const Tile& mean, float spread) noexcept {
 }
 
 // Utilities of sixteen tracks into out[0..15]; false, and perhaps nothing written, if none of them reaches the floor.
-template <int measure>
+template <Measure measure>
 DISSENSUS_INLINE bool scan_tile(const Floats rows[kVectors], const Floor& floor, float* out) noexcept {
     bool found = false;
     for (int part = 0; part < kVectors / 4; ++part) {
         const Tile mean(rows + 4 * part);
         Floats utility = all(-kInfinity);
-        if (measure == 2) {
+        if (measure == Measure::margin) {
             utility = tile_margin(mean);
         } else if (!(floor.spread < kInfinity) || tile_may_reach(mean, floor.spread)) {
             utility = tile_entropy(mean);
@@ -104,7 +107,7 @@ DISSENSUS_INLINE bool scan_tile(const Floats rows[kVectors], const Floor& floor,
 }
 
 // As scan_tile, of at most sixteen tracks that lie side by side.
-template <int measure>
+template <Measure measure>
 inline bool scan_some(const float* mean, std::int64_t n, const Floor& floor, float* out) noexcept {
     float padded[4 * kTile] = {}, values[kTile];
     for (std::int64_t j = 0; j < 4 * n; ++j) padded[j] = mean[j];
@@ -116,7 +119,7 @@ inline bool scan_some(const float* mean, std::int64_t n, const Floor& floor, flo
 }
 
 // Up to kScanTracks rows that lie side by side; a bit for every tile that may reach the floor.
-template <int measure>
+template <Measure measure>
 inline std::uint64_t scan_tiles(const float* mean, std::int64_t n, const Floor& floor, float* out) noexcept {
     std::uint64_t found = 0;
     std::int64_t i = 0;
@@ -130,4 +133,4 @@ inline std::uint64_t scan_tiles(const float* mean, std::int64_t n, const Floor& 
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

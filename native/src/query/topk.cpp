@@ -1,8 +1,9 @@
 #include "dissensus/topk.hpp"
 
 #include "query/blocks.hpp"
+#include "query/table.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 
 bool Excluded::holds(std::int64_t i) const noexcept {
     std::int64_t low = 0, high = size;
@@ -104,12 +105,12 @@ std::int64_t best_of(const T* utility, std::int64_t n, Excluded excluded, std::i
 
 std::int64_t top_k(const float* utility, std::int64_t n, Excluded excluded, std::int64_t k, std::int64_t* index,
                    double* score) noexcept {
-    return best_of(utility, n, excluded, k, index, score, blocks().any_above_f32);
+    return best_of(utility, n, excluded, k, index, score, in_use().any_above_f32);
 }
 
 std::int64_t top_k(const double* utility, std::int64_t n, Excluded excluded, std::int64_t k, std::int64_t* index,
                    double* score) noexcept {
-    return best_of(utility, n, excluded, k, index, score, blocks().any_above_f64);
+    return best_of(utility, n, excluded, k, index, score, in_use().any_above_f64);
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::query

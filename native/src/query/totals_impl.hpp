@@ -1,13 +1,18 @@
 // The running mean: whole-number totals, their utilities, and what the best of a block of tracks can come to at most.
-// Included by blocks_impl.hpp.
+// Included by query_impl.hpp.
 #pragma once
+
+#include <cstdint>
 
 #include "query/blocks.hpp"
 #include "query/measures_impl.hpp"
 #include "simd/lanes.hpp"
+#include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 inline std::int32_t share(float p, float factor) noexcept {
     const bool fit = p >= 0.0f && p <= 1.5f;
@@ -56,7 +61,7 @@ inline void scale(const std::int32_t* total, std::int64_t n, float unit, float* 
     for (std::int64_t j = 0; j < n; ++j) mean[j] = static_cast<float>(total[j]) * unit;
 }
 
-template <int measure>
+template <Measure measure>
 inline std::uint64_t scan_total_tiles(const std::int32_t* total, std::int64_t n, float unit, const Floor& floor,
                                       float* out) noexcept {
     std::uint64_t found = 0;
@@ -74,11 +79,11 @@ inline std::uint64_t scan_total_tiles(const std::int32_t* total, std::int64_t n,
     return found;
 }
 
-std::uint64_t scan_total(int measure, const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit,
+std::uint64_t scan_total(Measure measure, const std::int32_t* total, std::int64_t n, std::int64_t n_classes, float unit,
                          const Floor& floor, float* out) noexcept {
     if (n_classes == 4) {
-        return measure == 2 ? scan_total_tiles<2>(total, n, unit, floor, out)
-                            : scan_total_tiles<0>(total, n, unit, floor, out);
+        return measure == Measure::margin ? scan_total_tiles<Measure::margin>(total, n, unit, floor, out)
+                                          : scan_total_tiles<Measure::consensus_entropy>(total, n, unit, floor, out);
     }
     float mean[kBlockFloats + kSpare];
     scale(total, n * n_classes, unit, mean);
@@ -178,4 +183,4 @@ bool replace_tiles(std::int32_t* total, float* held, const float* rows, float fa
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -2,14 +2,18 @@
 // votes_impl.hpp.
 #pragma once
 
+#include <cstdint>
+
 #include "query/blocks.hpp"
 #include "simd/lanes.hpp"
 
 #if defined(__AVX2__) || defined(__aarch64__)
 #define DISSENSUS_LOOKS_UP_BYTES 1
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 #if defined(__AVX512BW__)
 constexpr int kBytes = 64;
@@ -54,7 +58,7 @@ DISSENSUS_INLINE Bytes pick(Bytes table, Bytes at) noexcept {
 #endif
 }
 
-DISSENSUS_INLINE Bytes larger(Bytes a, Bytes b) noexcept {
+DISSENSUS_INLINE Bytes larger_bytes(Bytes a, Bytes b) noexcept {
 #if defined(__AVX512BW__)
     return (Bytes)_mm512_max_epu8((__m512i)a, (__m512i)b);
 #elif defined(__AVX2__)
@@ -69,7 +73,7 @@ DISSENSUS_INLINE bool any_above(Bytes value, std::uint8_t most) noexcept {
     return _mm512_cmpgt_epu8_mask((__m512i)value, (__m512i)(Bytes{} + most)) != 0;
 #elif defined(__AVX2__)
     const Bytes limit = Bytes{} + most;
-    return _mm256_movemask_epi8(_mm256_cmpeq_epi8((__m256i)larger(value, limit), (__m256i)limit)) != -1;
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi8((__m256i)larger_bytes(value, limit), (__m256i)limit)) != -1;
 #else
     return vmaxvq_u8((uint8x16_t)value) > most;
 #endif
@@ -110,7 +114,7 @@ DISSENSUS_INLINE Bytes count_bytes(const CountTables<pairs>& tables, const std::
         const Bytes cast = load_bytes(vote);
         __builtin_prefetch(vote + kVotesAhead, 0, 2);
         vote += member_stride;
-        largest = larger(largest, cast);
+        largest = larger_bytes(largest, cast);
         return cast;
     };
     for (std::int64_t m = 0; m < n_members; m += most) {
@@ -133,5 +137,5 @@ DISSENSUS_INLINE Bytes count_bytes(const CountTables<pairs>& tables, const std::
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query
 #endif

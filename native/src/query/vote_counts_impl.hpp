@@ -1,12 +1,16 @@
-// Counting votes. Included by blocks_impl.hpp.
+// Counting votes. Included by query_impl.hpp.
 #pragma once
+
+#include <cstdint>
 
 #include "query/blocks.hpp"
 #include "query/vote_bytes_impl.hpp"
 #include "simd/lanes.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 #if defined(DISSENSUS_LOOKS_UP_BYTES)
 // Sixty-four tracks at once; false if a vote is too large for it.
@@ -17,7 +21,7 @@ inline bool count_tile(const std::uint8_t* first, std::int64_t member_stride, st
     Bytes largest{};
     for (int at = 0; at < 64; at += kBytes) {
         Bytes total[2 * pairs];
-        largest = larger(largest, count_bytes<pairs, false>(tables, first + at, member_stride, n_members, total));
+        largest = larger_bytes(largest, count_bytes<pairs, false>(tables, first + at, member_stride, n_members, total));
         for (int c = 0; c < 2 * pairs; ++c) store_bytes(tile[c] + at, total[c]);
     }
     return !any_above(largest, 15);
@@ -134,4 +138,4 @@ void vote_sums(const std::uint16_t* counts, std::int64_t n_members, std::int64_t
 }
 
 }  // namespace
-}  // namespace dissensus
+}  // namespace dissensus::query

@@ -3,8 +3,9 @@
 #include <cmath>
 
 #include "query/blocks.hpp"
+#include "query/table.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
 
 constexpr std::int64_t kMaxVoteClasses = 255;
@@ -31,7 +32,7 @@ struct Counted {
 };
 
 // Utilities of at most block_tracks tracks into out[0..n-1]; how many tracks hold a bad vote.
-std::int64_t block(const Blocks& b, const Votes& votes, std::int64_t start, std::int64_t n, Counted& work,
+std::int64_t block(const Table& b, const Votes& votes, std::int64_t start, std::int64_t n, Counted& work,
                    float* out) noexcept {
     const std::int64_t stride = block_tracks(votes.n_classes);
     b.count_votes(votes.data + start, votes.member_stride, votes.n_members, votes.n_classes, n, stride, work.counts);
@@ -56,7 +57,7 @@ std::int64_t block(const Blocks& b, const Votes& votes, std::int64_t start, std:
 }
 
 // The same of any number of tracks: the fast way as far as it goes, then a group the other way, and on.
-std::int64_t entropies(const Blocks& b, const Votes& votes, std::int64_t start, std::int64_t stop, Counted& work,
+std::int64_t entropies(const Table& b, const Votes& votes, std::int64_t start, std::int64_t stop, Counted& work,
                        float* out) noexcept {
     const bool few = votes.n_classes <= kFewClasses && votes.n_members <= kFewVoters && b.few_votes != nullptr;
     const std::int64_t step = few ? 64 : block_tracks(votes.n_classes);
@@ -125,12 +126,12 @@ private:
 std::int64_t vote_entropy(const Votes& votes, std::int64_t start, std::int64_t stop, float* out) noexcept {
     Counted work;
     fill_table(votes.n_members, work.table);
-    return entropies(blocks(), votes, start, stop, work, out + start);
+    return entropies(in_use(), votes, start, stop, work, out + start);
 }
 
 std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start, std::int64_t stop, std::int64_t k,
                       std::int64_t* index, double* score_out) noexcept {
-    const Blocks& b = blocks();
+    const Table& b = in_use();
     Counted work;
     fill_table(votes.n_members, work.table);
     float out[kBlockVotes];
@@ -152,4 +153,4 @@ std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start,
     return best.finish();
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::query

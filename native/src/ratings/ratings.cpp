@@ -1,14 +1,15 @@
 #include "dissensus/ratings.hpp"
 
-#include "dissensus/machine.hpp"
-#include "ratings/rows_avx512.hpp"
+#include <cstdint>
 
-namespace dissensus {
+#include "ratings/table.hpp"
+#include "simd/choose.hpp"
 
+namespace dissensus::ratings {
 namespace {
 
 template <class T>
-bool count_plain(const RatingBlock<T>& block, std::int32_t* table) noexcept {
+bool count_any(const RatingBlock<T>& block, std::int32_t* table, std::uint64_t* /*scratch*/) noexcept {
     const auto lowest = static_cast<double>(block.base);
     for (std::int64_t r = 0; r < block.n_rows; ++r) {
         const T* row = block.ratings + r * block.n_columns;
@@ -24,13 +25,14 @@ bool count_plain(const RatingBlock<T>& block, std::int32_t* table) noexcept {
     return true;
 }
 
-template <class T>
-bool count_any(const RatingBlock<T>& block, std::int32_t* table, std::uint64_t* scratch) noexcept {
-#if defined(__x86_64__) || defined(_M_X64)
-    if (active_isa() == Isa::avx512) return count_ratings_avx512(block, table, scratch);
-#endif
-    static_cast<void>(scratch);
-    return count_plain(block, table);
+std::int64_t compact_row(const double* row, std::int64_t n_units, double* value, std::int32_t* unit,
+                         std::int64_t found) noexcept {
+    for (std::int64_t u = 0; u < n_units; ++u) {
+        value[found] = row[u];
+        unit[found] = static_cast<std::int32_t>(u);
+        found += row[u] == row[u];  // no branch: a rating that is missing is overwritten by the next
+    }
+    return found;
 }
 
 // Width 8 is known when compiled: the loops over values unroll.
@@ -74,12 +76,22 @@ bool disagreement(const std::int32_t* table, std::int64_t n_units, std::int64_t 
 
 }  // namespace
 
+const Table baseline = {compact_row, count_any<float>, count_any<double>};
+
+const Table& in_use() noexcept {
+#if defined(DISSENSUS_X86)
+    return simd::choose(baseline, baseline, avx512);
+#else
+    return baseline;
+#endif
+}
+
 bool count_ratings(const RatingBlock<double>& block, std::int32_t* table, std::uint64_t* scratch) noexcept {
-    return count_any(block, table, scratch);
+    return in_use().count_f64(block, table, scratch);
 }
 
 bool count_ratings(const RatingBlock<float>& block, std::int32_t* table, std::uint64_t* scratch) noexcept {
-    return count_any(block, table, scratch);
+    return in_use().count_f32(block, table, scratch);
 }
 
 std::int64_t count_totals(const std::int32_t* table, std::int64_t n_units, std::int64_t width,
@@ -96,22 +108,10 @@ bool count_disagreement(const std::int32_t* table, std::int64_t n_units, std::in
 
 std::int64_t compact_ratings(const double* ratings, std::int64_t n_raters, std::int64_t n_units, double* value,
                              std::int32_t* unit) noexcept {
+    const auto compact = in_use().compact_row;
     std::int64_t found = 0;
-    for (std::int64_t r = 0; r < n_raters; ++r) {
-        const double* row = ratings + r * n_units;
-#if defined(__x86_64__) || defined(_M_X64)
-        if (active_isa() == Isa::avx512) {
-            found = compact_row_avx512(row, n_units, value, unit, found);
-            continue;
-        }
-#endif
-        for (std::int64_t u = 0; u < n_units; ++u) {
-            value[found] = row[u];
-            unit[found] = static_cast<std::int32_t>(u);
-            found += row[u] == row[u];  // no branch: a rating that is missing is overwritten by the next
-        }
-    }
+    for (std::int64_t r = 0; r < n_raters; ++r) found = compact(ratings + r * n_units, n_units, value, unit, found);
     return found;
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::ratings

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace dissensus {
+namespace dissensus::simd {
 namespace {
 
 Isa widest() noexcept {
@@ -52,4 +52,4 @@ const char* name_of(Isa isa) noexcept {
     }
 }
 
-}  // namespace dissensus
+}  // namespace dissensus::simd

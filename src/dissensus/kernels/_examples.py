@@ -50,7 +50,7 @@ def _state(dtype: str) -> tuple[NDArray[Any], ...]:
     return np.zeros((3, 4), np.int32), np.zeros(3, np.uint16), np.zeros((1, 2), np.float32), held
 
 
-def _share_replace() -> Iterator[Arguments]:
+def _replace_share() -> Iterator[Arguments]:
     for dtype in ("f4", "f8"):
         yield *_state(dtype), 0, _frozen(np.full((3, 4), 0.25, dtype)), False, 2.0**29, 0, 3
 
@@ -125,7 +125,7 @@ EXAMPLES: dict[str, Callable[[], Iterator[Arguments]]] = {
     "margin": _utility,
     "mean_kl": _utility,
     "query_top": _query,
-    "share_replace": _share_replace,
+    "replace_share": _replace_share,
     "state_ceilings": _state_ceilings,
     "state_top": _state_top,
     "state_utility": _state_utility,

@@ -12,7 +12,7 @@ from dissensus.kernels._jit import kernel
 from dissensus.kernels.entropy import entropy_block, margin_block, score_track, slack
 from dissensus.kernels.topk import excluded, finish, offer, offer_nan
 
-__all__ = ["share_replace", "state_ceilings", "state_top", "state_utility"]
+__all__ = ["replace_share", "state_ceilings", "state_top", "state_utility"]
 
 _FLOATS = 4096
 _SHARED = 256  # tracks that share a ceiling
@@ -76,7 +76,7 @@ def state_ceilings(
 
 
 @kernel(exact=True)
-def share_replace(
+def replace_share(
     total: NDArray[np.int32],
     odd: NDArray[np.uint16],
     ceiling: NDArray[np.float32],

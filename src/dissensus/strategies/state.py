@@ -106,7 +106,7 @@ class ConsensusState:
             raise ParameterError(f"a state holds at most 65535 members; got {rows.shape[0]}")
         self._weight = as_member_weight(member_weight, rows.shape[0])
         self._factor = self._weight / self._weight.sum() * _UNIT
-        self._replace = _backend.resolve("share_replace", backend)
+        self._replace = _backend.resolve("replace_share", backend)
         self._top = _backend.resolve("state_top", backend)
         self._write = _backend.resolve("state_utility", backend)
         self._ceilings = _backend.resolve("state_ceilings", backend)

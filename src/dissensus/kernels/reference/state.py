@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dissensus.kernels.reference import entropy
 
-__all__ = ["share_replace", "state_ceilings", "state_top", "state_utility"]
+__all__ = ["replace_share", "state_ceilings", "state_top", "state_utility"]
 
 Array = NDArray[Any]
 
@@ -37,7 +37,7 @@ def state_ceilings(total: Array, odd: Array, ceiling: Array, start: int, stop: i
     ceiling[start // 256 : -(-stop // 256)] = np.inf
 
 
-def share_replace(
+def replace_share(
     total: Array,
     odd: Array,
     ceiling: Array,

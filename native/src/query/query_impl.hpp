@@ -1,15 +1,21 @@
 // Included once by every file that is compiled for an instruction set. Plain loops over contiguous numbers and the
 // compiler's own vectors, which become that set's; all of internal linkage, nothing from the standard library's
 // templates, so that the linker cannot hand one file's wide code to another.
-#include "query/blocks.hpp"
+#pragma once
+
+#include <cstdint>
+
 #include "query/few_votes_impl.hpp"
 #include "query/scan_impl.hpp"
+#include "query/table.hpp"
 #include "query/totals_impl.hpp"
 #include "query/vote_counts_impl.hpp"
 #include "simd/log.hpp"
 
-namespace dissensus {
+namespace dissensus::query {
 namespace {
+
+using namespace simd;
 
 template <class T>
 inline bool any_above(const T* values, std::int64_t n, T bound) noexcept {
@@ -28,8 +34,8 @@ void log_all(const float* x, std::int64_t n, float* out) noexcept {
 
 }  // namespace
 
-const Blocks DISSENSUS_BLOCKS = {scan_f32,  scan_f64,      scan_total,    least_spread, count_votes,
-                                 vote_sums, few_votes,     replace_f32,   replace_f64,  replace_tiles,
-                                 holds_odd, any_above_f32, any_above_f64, log_all};
+const Table DISSENSUS_ISA = {scan_f32,  scan_f64,      scan_total,    least_spread, count_votes,
+                             vote_sums, few_votes,     replace_f32,   replace_f64,  replace_tiles,
+                             holds_odd, any_above_f32, any_above_f64, log_all};
 
-}  // namespace dissensus
+}  // namespace dissensus::query

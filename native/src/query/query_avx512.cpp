@@ -1,0 +1,6 @@
+#include "simd/inline.hpp"
+
+#if defined(DISSENSUS_X86)
+#define DISSENSUS_ISA avx512
+#include "query/query_impl.hpp"
+#endif
