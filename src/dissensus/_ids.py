@@ -246,6 +246,7 @@ class IdIndex:
         self.what = what
         self._position: dict[Any, int] = {value: i for i, value in enumerate(array.tolist())}
         self._kind = int if array.dtype.kind in "iu" else str
+        self._loose: dict[str, Any] | None = None  # first id of each loose form; made for the first who is not there
 
     def __len__(self) -> int:
         return len(self._position)
@@ -271,8 +272,12 @@ class IdIndex:
         """
         if wanted is None:
             return None
-        id_text(wanted, what=self.what)
+        text = id_text(wanted, what=self.what)
         found = self.find(wanted)
         if found is None:
-            _refuse_look_alike(wanted, self._position, self.what)
+            if self._loose is None:
+                self._loose = {_loose(str(known)): known for known in reversed(self._position)}
+            alike = self._loose.get(_loose(text))
+            if alike is not None:
+                _refuse_look_alike(wanted, [alike], self.what)
         return found

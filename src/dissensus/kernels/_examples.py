@@ -110,9 +110,32 @@ def _is13_windows() -> Iterator[Arguments]:
     yield np.zeros((4, 130), np.float32), 2, 1, np.empty((3, 260), np.float32)
 
 
+def _ratings() -> tuple[NDArray[Any], ...]:
+    """Two tracks, three ratings by two listeners."""
+    return np.array([0, 2, 3]), _frozen(np.array([0, 1, 1], np.uint32))
+
+
+def _corated_sums() -> Iterator[Arguments]:
+    start, one = np.array([0, 1, 2]), np.zeros(2, np.int64)
+    theirs = start, np.zeros(2, np.int32), np.zeros(2, np.int32)
+    yield (
+        start,
+        one,
+        np.zeros(2, np.int32),
+        *theirs,
+        np.ones((2, 4)),
+        np.ones((3, 4)),
+        np.zeros((2, 3)),
+        np.zeros((2, 3)),
+    )
+
+
 #: Kernel name -> its argument lists, one for each combination of types that callers use.
 EXAMPLES: dict[str, Callable[[], Iterator[Arguments]]] = {
     "consensus_entropy": _utility,
+    "corated_sums": _corated_sums,
+    "couple_raters": lambda: iter([(*_ratings(), np.ones(2), np.ones((2, 4)), np.empty(4), np.zeros((2, 4)))]),
+    "gather_sums": lambda: iter([(*_ratings(), np.ones((2, 4)), np.empty((2, 4)))]),
     "is13_auditory": _is13_auditory,
     "is13_candidates": _is13_candidates,
     "is13_contours": _is13_contours,
@@ -126,6 +149,7 @@ EXAMPLES: dict[str, Callable[[], Iterator[Arguments]]] = {
     "mean_kl": _utility,
     "query_top": _query,
     "replace_share": _replace_share,
+    "scatter_sums": lambda: iter([(*_ratings(), np.ones((2, 4)), np.zeros((2, 4)))]),
     "state_ceilings": _state_ceilings,
     "state_top": _state_top,
     "state_utility": _state_utility,

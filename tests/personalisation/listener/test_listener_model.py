@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,20 @@ from hypothesis import strategies as st
 
 from dissensus.committee import Committee
 from dissensus.datasets import QUADRANTS, Annotations
-from dissensus.errors import DataFormatError, ParameterError
+from dissensus.errors import DataFormatError, LabelError, ParameterError, UnknownTrackError
 from dissensus.features.pool import Pool
 from dissensus.personalisation import Session, StopWhenLearnt
+from dissensus.personalisation.listener.coratings import CoRatings
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
 from dissensus.personalisation.listener.personal_kernel import (
     JOINT_WEIGHTS,
-    CoRatings,
     PersonalKernel,
     PersonalWeights,
 )
-from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
+from dissensus.personalisation.listener.personal_model import PersonalModel
+from dissensus.personalisation.listener.prior import MODELS, Prior
+from dissensus.personalisation.listener.ratings import Ratings
+from dissensus.personalisation.listener.unrated import UnratedTrees
 
 answer_sets = st.dictionaries(st.integers(0, 29), st.integers(0, 3), min_size=1, max_size=12)
 
@@ -146,7 +151,9 @@ def test_the_stack_follows_only_listeners_who_differ() -> None:
 def test_coratings_by_brute_force() -> None:
     crowd = draw_crowd(2)
     proba = np.random.default_rng(0).dirichlet(np.ones(4), size=crowd.n_tracks)
-    coratings = CoRatings(crowd.track, crowd.listener, crowd.label)
+    none = np.zeros(len(crowd.track), dtype=np.int64)
+    ratings = Ratings.of(crowd.track, crowd.listener, crowd.label, none, crowd.n_tracks, crowd.n_listeners)
+    coratings = CoRatings(ratings)
     residual = np.zeros((crowd.n_listeners, crowd.n_tracks, 4))
     seen = np.zeros((crowd.n_listeners, crowd.n_tracks))
     residual[crowd.listener, crowd.track] = np.eye(4)[crowd.label] - proba[crowd.track]
@@ -315,7 +322,8 @@ def test_coratings_count_for_half_where_as_many_rated_both_as_the_shrinkage_says
     """Two tracks, all raters in common and of one mind: n / (n + shrink) of what endless raters would say."""
     n = 12
     track, listener = np.repeat([0, 1], n), np.tile(np.arange(n), 2)
-    coratings = CoRatings(track, listener, np.zeros(2 * n, dtype=np.int64))
+    none = np.zeros(2 * n, dtype=np.int64)
+    coratings = CoRatings(Ratings.of(track, listener, none, none, 2, n))
     proba = np.full((2, 4), 0.25)
     endless = (0.75**2 + 3 * 0.25**2) / 4
     for shrink in (1.0, 5.0, 12.0, 100.0):
@@ -347,3 +355,115 @@ def test_the_joint_weights_follow_shared_deviations_where_many_rated() -> None:
         found[name] = told.proba[np.arange(8, 40), truth[8:]].mean()
     assert found["joint"] > found["usual"] + 0.05
     assert found["joint"] > 0.6
+
+
+def test_a_part_of_the_catalogue_is_asked_about_as_within_the_whole() -> None:
+    crowd = draw_crowd(14, n_tracks=60, n_listeners=12)
+    model = model_of(crowd)
+    some = np.array([5, 40, 3, 58, 22, 17])
+    part = crowd.pool().subset([f"track {i}" for i in some])
+    rows = np.array([int(t.split()[1]) for t in part.track_ids])
+    whole = model.for_listener("listener 2").with_answers({int(rows[1]): 3, int(rows[4]): 0})
+    few = model.for_listener("listener 2", asked=part).with_answers({1: 3, 4: 0})
+    np.testing.assert_allclose(few.proba, whole.proba[rows], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(few.stack_weight, whole.stack_weight, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(few.draws(), whole.draws(rows), rtol=0, atol=1e-10)
+    session = Session(None, part, model=model, listener="listener 2", answers={part.track_ids[1]: "Q4"})
+    told = model.for_listener("listener 2", asked=part).with_answers({1: 3})
+    np.testing.assert_allclose(session.predict_proba(), told.proba, atol=1e-6)
+    with pytest.raises(UnknownTrackError, match="elsewhere"):
+        model.for_listener("listener 2", asked=Pool(np.zeros((1, 5)), ["elsewhere"]))
+
+
+def test_a_pool_too_large_to_be_held_gives_the_same_and_holds_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dissensus.personalisation.listener import model as module
+
+    crowd = draw_crowd(15, n_tracks=300, n_listeners=12)
+    model, answers = model_of(crowd), {3: 1, 200: 2, 30: 0}
+    held = model.for_listener("listener 2").with_answers(answers)
+    expected, gain = held.proba, held.expected_gain(np.arange(5))
+    monkeypatch.setattr(module, "MAX_HELD_TRACKS", 100)
+    told = model.for_listener("listener 2").with_answers(answers)
+    np.testing.assert_allclose(told.proba, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(told.expected_gain(np.arange(5)), gain, rtol=0, atol=1e-10)
+    assert told.nbytes < held.nbytes / 2
+    assert model.shared_bytes <= module.RECENT_BYTES + module.COLUMN_BYTES
+
+
+def test_many_answers_do_not_make_a_listener_large() -> None:
+    crowd = draw_crowd(16, n_tracks=150, n_listeners=20)
+    start = ListenerModel(crowd.pool(), crowd.annotations()).for_listener("listener 2")
+    few, many = (start.with_answers({t: t % 4 for t in range(n)}) for n in (20, 110))
+    few.proba, many.proba  # noqa: B018
+    assert many.nbytes < few.nbytes + (1 << 17)
+    np.testing.assert_allclose(many.draws(np.array([140])).sum(axis=2), 1)
+
+
+@pytest.mark.parametrize("trees", [0, 5])
+def test_annotations_that_come_and_go_by_id_are_those_of_a_fit(trees: int) -> None:
+    crowd = draw_crowd(17, n_tracks=40, n_listeners=10)
+    annotations, info = with_extras(crowd)
+    live = ListenerModel(crowd.pool(), annotations, info=info, unrated_trees=trees)
+    before, stranger = live.for_listener("listener 1").proba, live.for_listener("nobody").proba
+    tracks = crowd.pool().track_ids[[1, 2, 3]]
+    version = live.add(["somebody new"] * 3, tracks, [2, 2, 2])
+    assert (version.number, len(version.ratings)) == (1, len(annotations) + 3)
+    assert np.abs(live.for_listener("listener 1").proba - before).max() > 1e-3
+    own = live.for_listener("somebody new").proba  # their votes are not in their own start
+    np.testing.assert_allclose(own, stranger, rtol=0, atol=0.2 if trees else 1e-10)
+    assert live.remove_listener("somebody new") == 3
+    assert live.remove_listener("nobody") == 0
+    assert live.remove_listener("listener 4") == (crowd.listener == 4).sum()
+    keep = crowd.listener != 4
+    kept = TrackInfo(group=info.group, descriptors=np.array(info.descriptors)[keep])
+    fresh = ListenerModel(crowd.pool(), annotations.subset(keep), info=kept, unrated_trees=trees)
+    if trees:
+        return  # the folds of the listeners are other ones
+    for who in ("listener 1", "listener 4", None):
+        one, two = (m.for_listener(who).with_answers({0: 1, 7: 2}).proba for m in (live, fresh))
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-10)
+
+
+def test_ids_are_compared_by_value_or_refused_when_annotations_come_and_go() -> None:
+    crowd = draw_crowd(18)
+    said = crowd.annotations()
+    numbered = Annotations(crowd.listener.astype(str), said.track_id, said.label, QUADRANTS)
+    model = ListenerModel(crowd.pool(), numbered)
+    assert model.add([3], ["track 0"], [1]).n_listeners == crowd.n_listeners
+    assert model.add([300, "400"], ["track 0", "track 1"], [1, 2]).n_listeners == crowd.n_listeners + 2
+    assert model.remove_listener("300") == model.remove_listener(400) == 1
+    for wrong in ("03", None, float("nan")):
+        with pytest.raises(ParameterError, match="listener"):
+            model.add([wrong], ["track 0"], [1])
+    with pytest.raises(ParameterError, match="looks like it"):
+        model.remove_listener(" 3")
+    version = model.crowd.version
+    with pytest.raises(UnknownTrackError):
+        model.add([301], ["track 99"], [1])
+    with pytest.raises(LabelError):
+        model.add([301], ["track 1"], [9])
+    assert model.crowd.version is version
+
+
+def test_trees_forget_ratings_that_are_taken_out() -> None:
+    crowd = draw_crowd(19, n_tracks=60, n_listeners=20, unrated=10)
+    model = ListenerModel(crowd.pool(), crowd.annotations(), unrated_trees=5)
+    before = model.for_listener("somebody").proba
+    for who in range(0, 20, 2):
+        model.remove_listener(f"listener {who}")
+    assert model.trees is not None
+    fresh = UnratedTrees(model.crowd, n_trees=5)
+    np.testing.assert_array_equal(model.trees.proba(None), fresh.proba(None))
+    assert np.abs(model.for_listener("somebody").proba[50:] - before[50:]).max() > 0.01
+
+
+def test_a_model_goes_to_another_process_and_is_copied() -> None:
+    crowd = draw_crowd(20)
+    model = model_of(crowd)
+    there: ListenerModel
+    for there in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):  # noqa: S301
+        one, two = (m.for_listener("listener 3").with_answers({1: 2}) for m in (model, there))
+        np.testing.assert_array_equal(one.proba, two.proba)
+        there.remove_listener("listener 0")
+        assert there.crowd.version.number == 1
+    assert model.crowd.version.number == 0

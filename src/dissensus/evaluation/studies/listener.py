@@ -182,7 +182,7 @@ def run_listener_study(
         start = model.for_listener(task.who, instrument=task.instrument)
         starts = {"personal": start}
         for name in others:
-            starts[name] = PersonalModel(replace(start.prior, model=name))
+            starts[name] = PersonalModel(start.prior.with_model(name))
         if plan.past_only:
             past = _past(dataset, task.who)
             known = ListenerModel(past.pool, past.annotations, info=track_info(past), weights=plan.weights)

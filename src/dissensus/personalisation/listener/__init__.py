@@ -18,7 +18,8 @@ from dissensus.personalisation.listener.decision import axis_proba, choose_expon
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
 from dissensus.personalisation.listener.ordinal import OrdinalModel, PersonalOrdinal
 from dissensus.personalisation.listener.personal_kernel import JOINT_WEIGHTS, PersonalWeights
-from dissensus.personalisation.listener.personal_model import MODELS, PersonalModel, Prior
+from dissensus.personalisation.listener.personal_model import PersonalModel
+from dissensus.personalisation.listener.prior import MODELS, Prior
 from dissensus.personalisation.listener.unrated import UnratedTrees
 from dissensus.personalisation.listener.values import PersonalValues, ValueModel
 

@@ -6,6 +6,7 @@ covariance for all classes, so that ratings are removed or added exactly by a so
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ Ints = NDArray[np.int64]
 
 
 class ExactPosterior:
-    """Gaussian posterior of track and listener effects, with exact removal and addition of ratings.
+    """Gaussian posterior of track and listener effects, with exact removal and addition of ratings. Immutable.
 
     Parameters
     ----------
@@ -108,8 +109,10 @@ class ExactPosterior:
         kept: Floats = self.mean[: self.n_tracks] + self.covariance[: self.n_tracks, touched] @ step
         return kept
 
-    def change(self, track: Ints, listener: Ints, target: Floats, *, sign: int = 1) -> None:
-        """Add ratings (``sign=1``) to the posterior, or take them out (``sign=-1``), in place."""
+    def changed(self, track: Ints, listener: Ints, target: Floats, *, sign: int = 1) -> ExactPosterior:
+        """The posterior with these ratings as well (``sign=1``) or without them (``sign=-1``); this one stays as it is."""
+        if len(track) == 0:
+            return self
         touched, precision, evidence = self._touched(track, listener, target)
         columns = self.covariance[:, touched]
         inner = np.eye(len(touched)) + sign * precision @ columns[touched]
@@ -117,14 +120,21 @@ class ExactPosterior:
             inner, np.hstack([precision @ self.mean[touched] - evidence, precision @ columns.T])
         )
         n_targets = evidence.shape[1]
-        self.mean -= sign * columns @ solved[:, :n_targets]
-        self.covariance -= sign * columns @ solved[:, n_targets:]
+        other = copy(self)
+        other.mean = self.mean - sign * columns @ solved[:, :n_targets]
+        covariance = self.covariance - sign * columns @ solved[:, n_targets:]
+        other.covariance = 0.5 * (covariance + covariance.T)  # what is not symmetric would grow with every change
+        return other
 
-    def add_listeners(self, n_new: int) -> None:
-        """Make room for listeners nobody has heard from yet."""
+    def with_listeners(self, n_new: int) -> ExactPosterior:
+        """The posterior with listeners who rated nothing yet."""
+        if n_new <= 0:
+            return self
         old = len(self.covariance)
         grown = np.zeros((old + n_new, old + n_new))
         grown[:old, :old] = self.covariance
         grown[np.arange(old, old + n_new), np.arange(old, old + n_new)] = self.listener_variance
-        self.covariance = grown
-        self.mean = np.vstack([self.mean, np.zeros((n_new, self.mean.shape[1]))])
+        other = copy(self)
+        other.covariance = grown
+        other.mean = np.vstack([self.mean, np.zeros((n_new, self.mean.shape[1]))])
+        return other

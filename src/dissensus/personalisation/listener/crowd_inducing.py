@@ -2,19 +2,25 @@
 
 The smooth part of the tracks' covariance is replaced by ``n_inducing`` features from a pivoted Cholesky factorisation; what
 they leave out stays on each track's own variance, so that no track's prior variance changes. Tracks enter as counts and
-sums, listeners through a sparse table, and the system that remains, one unknown a listener, is solved by conjugate
-gradients. Leaving ratings out changes the statistics and solves again from the solution with them: exact for this
-approximation, to the solver's tolerance.
+sums, listeners through the table of ratings, and the system that remains, one unknown per listener, is solved by conjugate
+gradients. Ratings that come or go change the statistics of their tracks alone; the system is solved when somebody looks,
+from the last solution: exact for this approximation, to the solver's tolerance.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["InducingPosterior", "pivoted_features"]
+from dissensus._backend import resolve
+from dissensus.personalisation.listener.ratings import RatingRows, Ratings
+
+__all__ = ["Effects", "InducingPosterior", "pivoted_features"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -51,8 +57,48 @@ def pivoted_features(features: Floats, scale: float, length: float, n_inducing: 
     return np.ascontiguousarray(out[: used + 1].T), np.maximum(left, 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """Solved track effects, computed for the tracks that are asked for.
+
+    Parameters
+    ----------
+    basis, own_variance, noise
+        Of the posterior.
+    ratings : Ratings
+        The version they were solved for.
+    weight : (n_inducing, n_classes) ndarray
+        Of the basis.
+    listener : (n_listeners, n_classes) ndarray
+        Effect of each listener.
+    """
+
+    basis: Floats
+    own_variance: Floats
+    noise: float
+    ratings: Ratings
+    weight: Floats
+    listener: Floats
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by this solution alone."""
+        return int(self.weight.nbytes + self.listener.nbytes)
+
+    def of(self, tracks: Ints | None = None) -> Floats:
+        """``(n, n_classes + 1)`` effects of these tracks (default: all) on each class and on the column of ones."""
+        rows = np.arange(len(self.basis)) if tracks is None else tracks
+        some = self.ratings.of_tracks(rows)
+        count = np.diff(some.start).astype(np.float64)
+        own = self.own_variance[rows]
+        smooth = (self.basis if tracks is None else self.basis[rows]) @ self.weight
+        residual = _class_sums(some, self.weight.shape[1]) - count[:, None] * smooth - _gather(some, self.listener)
+        mean = smooth + (own / (self.noise + own * count))[:, None] * residual
+        return np.column_stack([mean, mean.sum(axis=1)])
+
+
 class InducingPosterior:
-    """Posterior mean of track effects under the inducing-point approximation.
+    """Posterior of track effects under the inducing-point approximation. Immutable.
 
     Parameters
     ----------
@@ -62,10 +108,15 @@ class InducingPosterior:
         Prior variance of what is each track's own; above zero.
     listener_variance, noise : float
         As in :class:`~dissensus.personalisation.listener.crowd_gp.ExactPosterior`.
-    track, listener, target
-        The ratings, as there.
-    n_listeners : int
-        Listeners that have an effect.
+    ratings : Ratings
+        Who rated what; the targets are the classes, one-hot.
+    n_classes : int
+        Classes.
+
+    Notes
+    -----
+    Kept of a version are sums of the size of the basis and of the listeners; what has the size of the ratings is the table
+    that versions share, with the tracks on which the version differs from it (``_moved``).
     """
 
     def __init__(
@@ -74,123 +125,219 @@ class InducingPosterior:
         own_variance: Floats,
         listener_variance: float,
         noise: float,
-        track: Ints,
-        listener: Ints,
-        target: Floats,
-        n_listeners: int,
+        ratings: Ratings,
+        n_classes: int,
     ) -> None:
+        from scipy.sparse import csr_array
+
         self.basis = basis
         self.own = own_variance
         self.listener_variance = listener_variance
         self.noise = noise
-        self.n_tracks = len(basis)
-        self.n_listeners = n_listeners
-        table, self.by_track, self.by_listener = self._statistics(track, listener, target)
-        self.table = table
-        self.count: Floats = np.asarray(table.sum(axis=1)).reshape(-1)
-        shrink = 1.0 / (self.noise + self.own * self.count)
-        self._smooth: Floats = np.eye(basis.shape[1]) + (basis.T * (self.count * shrink)) @ basis
-        self._cross: Floats = np.asarray((table * shrink[:, None]).T @ basis).T
-        self._right: Floats = basis.T @ (self.by_track * shrink[:, None])
-        self._listeners: Floats = np.zeros((n_listeners, target.shape[1]))
-        self.mean, self._listeners = self._solve(*self._moved(track[:0], listener[:0], target[:0], 1))
+        self.n_classes = n_classes
+        self.ratings = ratings
+        every = ratings.table.by_track
+        count = np.diff(every.start).astype(np.float64)
+        shrink = self._shrink(np.arange(len(basis)), count)
+        self._table_shrink = shrink
+        self._coupling: Floats = self.own * shrink / noise
+        self._moved = np.empty(0, dtype=np.int64)
+        sums = _class_sums(every, n_classes)
+        self._smooth: Floats = np.eye(basis.shape[1]) + (basis.T * (count * shrink)) @ basis
+        self._right: Floats = basis.T @ (sums * shrink[:, None])
+        parts = (np.repeat(shrink, np.diff(every.start)), every.other.astype(np.int64), every.start)
+        shares = csr_array(parts, shape=(len(basis), ratings.n_listeners))
+        self._cross: Floats = np.ascontiguousarray(shares.T @ basis)
+        flat = ratings.table.listener * np.int64(n_classes) + ratings.table.label
+        self._by_listener: Floats = np.bincount(flat, minlength=ratings.n_listeners * n_classes).astype(np.float64)
+        self._by_listener = self._by_listener.reshape(ratings.n_listeners, n_classes)
+        self._evidence = self._by_listener / noise
+        _scatter(every, -self._coupling[:, None] * sums, self._evidence)
+        self._start: Floats = np.zeros_like(self._by_listener)
+        self._common, self._common_weight = self._coarse()
 
-    def _statistics(self, track: Ints, listener: Ints, target: Floats) -> tuple[Any, Floats, Floats]:
-        """Table of ratings (tracks by listeners, sparse), sums by track, sums by listener."""
+    def _shrink(self, tracks: Ints, count: Floats) -> Floats:
+        shrink: Floats = 1.0 / (self.noise + self.own[tracks] * count)
+        return shrink
+
+    def _coarse(self) -> tuple[Floats, float]:
+        """A direction in which all listeners move together, and its weight in the preconditioner.
+
+        Everybody shares tracks with everybody, a little; this is the one direction that a diagonal preconditioner misses.
+        Found by power iteration for the first version and kept: any value is a valid preconditioner, a good one saves steps.
+        """
+        apply, diagonal, _ = self._system()
+        direction = np.ones((len(self._by_listener), 1))
+        for _ in range(2):
+            direction = direction - apply(direction) / diagonal
+            direction /= max(float(np.abs(direction).max(initial=0.0)), 1e-300)
+        energy = float((direction * apply(direction)).sum())
+        plain = float((direction * diagonal * direction).sum())
+        if not 0.0 < energy < plain:
+            return direction, 0.0
+        return direction, (1.0 - energy / plain) / energy
+
+    def changed(self, ratings: Ratings, tracks: Ints) -> InducingPosterior:
+        """The posterior of another version of the ratings that differs on these tracks (each named once) alone."""
+        other = copy(self)
+        other.__dict__.pop("effects", None)
+        other.ratings = ratings
+        before, after = self.ratings.of_tracks(tracks), ratings.of_tracks(tracks)
+        n_new = ratings.n_listeners - len(self._by_listener)
+        basis, own = self.basis[tracks], self.own[tracks]
+        other._by_listener, other._evidence = (
+            np.vstack([table, np.zeros((n_new, self.n_classes))]) for table in (self._by_listener, self._evidence)
+        )
+        other._smooth, other._right = self._smooth, self._right
+        weighted, weighted_sums = [], []
+        for rows, sign in ((before, -1.0), (after, 1.0)):
+            count, sums = np.diff(rows.start).astype(np.float64), _class_sums(rows, self.n_classes)
+            shrink = self._shrink(tracks, count)
+            weighted.append(count * shrink)
+            weighted_sums.append(sums * shrink[:, None])
+            np.add.at(other._by_listener, (rows.other, rows.label), sign)
+            np.add.at(other._evidence, (rows.other, rows.label), sign / self.noise)
+            _scatter(rows, (-sign * own * shrink / self.noise)[:, None] * sums, other._evidence)
+        other._smooth = self._smooth + (basis.T * (weighted[1] - weighted[0])) @ basis
+        other._right = self._right + basis.T @ (weighted_sums[1] - weighted_sums[0])
+        other._moved = np.union1d(self._moved, tracks)
+        last = self.__dict__.get("effects")
+        start = self._start if last is None else last.listener
+        other._start = np.vstack([start, np.zeros((len(other._by_listener) - len(start), self.n_classes))])
+        other._common = np.vstack([self._common, np.zeros((n_new, 1))])
+        if ratings.table is not self.ratings.table:
+            other._rest_on(ratings, self.ratings)
+        return other
+
+    def _rest_on(self, ratings: Ratings, before: Ratings) -> None:
+        """Let the sums that have the size of the table follow a new table."""
         from scipy.sparse import csr_array
 
-        shape = (self.n_tracks, self.n_listeners)
-        table = csr_array((np.ones(len(track)), (track, listener)), shape=shape)
-        by_track = np.zeros((self.n_tracks, target.shape[1]))
-        by_listener = np.zeros((self.n_listeners, target.shape[1]))
-        np.add.at(by_track, track, target)
-        np.add.at(by_listener, listener, target)
-        return table, by_track, by_listener
+        moved = self._moved
+        cross = np.zeros((len(self._by_listener), self.basis.shape[1]))
+        cross[: len(self._cross)] = self._cross
+        for version, shrink, sign in ((_table_of(before), self._table_shrink[moved], -1.0), (ratings, None, 1.0)):
+            rows = version.of_tracks(moved)
+            count = np.diff(rows.start)
+            share = self._shrink(moved, count.astype(np.float64)) if shrink is None else shrink
+            parts = (sign * np.repeat(share, count), rows.other.astype(np.int64), rows.start)
+            cross += csr_array(parts, shape=(len(moved), len(cross))).T @ self.basis[moved]
+        self._cross = cross
+        self._table_shrink = self._table_shrink.copy()
+        self._table_shrink[moved] = self._shrink(moved, ratings.n_raters[moved].astype(np.float64))
+        self._coupling = self.own * self._table_shrink / self.noise
+        self._moved = np.empty(0, dtype=np.int64)
 
-    def _solve(
-        self, table: Any, by_track: Floats, by_listener: Floats, smooth: Floats, cross: Floats, right: Floats
-    ) -> tuple[Floats, Floats]:
-        """Track effects ``(n_tracks, n_targets)`` and listener effects for these statistics."""
-        from scipy.linalg import cholesky, solve_triangular
+    def _system(self) -> tuple[Callable[[Floats], Floats], Floats, _Basis]:
+        """The system of the listeners' effects, its diagonal, and the way onto the basis and back."""
+        from scipy.linalg import cho_factor, cho_solve
 
-        count = np.asarray(table.sum(axis=1)).reshape(-1)
-        shrink = 1.0 / (self.noise + self.own * count)
-        own = self.own * shrink / self.noise
-        transposed = table.T.tocsr()
-        root = cholesky(smooth, lower=True)
-        half = solve_triangular(root, cross, lower=True)
-        half_right = solve_triangular(root, right, lower=True)
-        rated = np.asarray(transposed.sum(axis=1)).reshape(-1)
-        diagonal = (1.0 / self.listener_variance + rated / self.noise)[:, None]
+        couple = resolve("couple_raters")
+        table, onto = self.ratings.table.by_track, _Basis(self)
+        coupling = self._coupling.copy()
+        coupling[self._moved] = 0.0
+        moved_coupling = self.own[self._moved] * onto.shrink[:, 0] / self.noise
+        factor = cho_factor(self._smooth, lower=True)
+        diagonal = (1.0 / self.listener_variance + self._by_listener.sum(axis=1) / self.noise)[:, None]
 
         def apply(effect: Floats) -> Floats:
-            product: Floats = (
-                diagonal * effect - transposed @ (own[:, None] * (table @ effect)) - half.T @ (half @ effect)
-            )
+            product: Floats = diagonal * effect
+            scratch = np.empty(effect.shape[1])
+            couple(table.start, table.other, coupling, effect, scratch, product)
+            couple(onto.now.start, onto.who, moved_coupling, effect, scratch, product)
+            onto.take(cho_solve(factor, onto.project(effect)), product)
             return product
 
-        evidence = by_listener / self.noise - transposed @ (own[:, None] * by_track) - half.T @ half_right
-        effect = _conjugate_gradients(apply, evidence, 1.0 / diagonal, self._listeners)
-        weight = solve_triangular(root, half_right - half @ effect, lower=True, trans="T")
-        smooth_part = self.basis @ weight
-        residual = by_track - count[:, None] * smooth_part - table @ effect
-        mean: Floats = smooth_part + (self.own * shrink)[:, None] * residual
-        return mean, effect
+        onto.solve = lambda image: np.asarray(cho_solve(factor, image))
+        return apply, diagonal, onto
 
-    def _moved(
-        self, track: Ints, listener: Ints, target: Floats, sign: int
-    ) -> tuple[Any, Floats, Floats, Floats, Floats, Floats]:
-        """Statistics with these ratings added or taken out: only rows of their tracks change in the small matrices."""
-        extra, by_track, by_listener = self._statistics(track, listener, target)
-        table = self.table + sign * extra
-        rows = np.unique(track)
-        count = self.count[rows]
-        moved = count + sign * np.asarray(extra[rows].sum(axis=1)).reshape(-1)
-        before = 1.0 / (self.noise + self.own[rows] * count)
-        after = 1.0 / (self.noise + self.own[rows] * moved)
-        basis = self.basis[rows]
-        smooth = self._smooth + (basis.T * (moved * after - count * before)) @ basis
-        cross = self._cross + basis.T @ (
-            table[rows].toarray() * after[:, None] - self.table[rows].toarray() * before[:, None]
-        )
-        sums = self.by_track + sign * by_track
-        right = self._right + basis.T @ (sums[rows] * after[:, None] - self.by_track[rows] * before[:, None])
-        return table, sums, self.by_listener + sign * by_listener, smooth, cross, right
+    def solve(self) -> Effects:
+        """Solve now what is otherwise solved when first asked for."""
+        return self.effects
 
-    def mean_without(self, track: Ints, listener: Ints, target: Floats) -> Floats:
-        """Track effects had these ratings never been given: exact for the approximation, to 1e-12 of the solver."""
-        if len(track) == 0:
-            return self.mean.copy()
-        return self._solve(*self._moved(track, listener, target, -1))[0]
+    @cached_property
+    def effects(self) -> Effects:
+        """The solution; computed when first asked for, from the last one that was."""
+        apply, diagonal, onto = self._system()
+        common, weight = self._common, self._common_weight
 
-    def change(self, track: Ints, listener: Ints, target: Floats, *, sign: int = 1) -> None:
-        """Add ratings (``sign=1``) or take them out (``sign=-1``)."""
-        statistics = self._moved(track, listener, target, sign)
-        self.mean, self._listeners = self._solve(*statistics)
-        self.table, self.by_track, self.by_listener, self._smooth, self._cross, self._right = statistics
-        self.count = np.asarray(self.table.sum(axis=1)).reshape(-1)
+        def precondition(residual: Floats) -> Floats:
+            return np.asarray(residual / diagonal + common * (weight * (common.T @ residual)))
 
-    def add_listeners(self, n_new: int) -> None:
-        """Make room for listeners nobody has heard from yet."""
-        from scipy.sparse import csr_array
+        right = self._evidence.copy()
+        onto.take(onto.solve(self._right), right)
+        listener = _conjugate_gradients(apply, right, precondition, self._start)
+        basis_weight = onto.solve(self._right - onto.project(listener))
+        return Effects(self.basis, self.own, self.noise, self.ratings, basis_weight, listener)
 
-        self.n_listeners += n_new
-        table = self.table.tocsr()
-        self.table = csr_array((table.data, table.indices, table.indptr), shape=(self.n_tracks, self.n_listeners))
-        zeros = np.zeros((n_new, self.by_listener.shape[1]))
-        self.by_listener = np.vstack([self.by_listener, zeros])
-        self._listeners = np.vstack([self._listeners, zeros])
-        self._cross = np.hstack([self._cross, np.zeros((len(self._cross), n_new))])
+
+class _Basis:
+    """The way from listeners' effects onto the basis and back, for one version: the table's, but for the tracks that moved."""
+
+    solve: Callable[[Floats], Floats]
+
+    def __init__(self, posterior: InducingPosterior) -> None:
+        moved = posterior._moved
+        self.now, self.then = posterior.ratings.of_tracks(moved), _table_of(posterior.ratings).of_tracks(moved)
+        self.who = self.now.other.astype(np.uint32)
+        self.shrink = posterior._shrink(moved, np.diff(self.now.start).astype(np.float64))[:, None]
+        self._then_shrink = posterior._table_shrink[moved][:, None]
+        self._moved = posterior.basis[moved]
+        self._cross = posterior._cross
+
+    def project(self, effect: Floats) -> Floats:
+        """``(n_inducing, k)`` image of listeners' effects."""
+        image: Floats = self._cross.T @ effect[: len(self._cross)]
+        if len(self._moved):
+            image += self._moved.T @ (
+                self.shrink * _gather(self.now, effect) - self._then_shrink * _gather(self.then, effect)
+            )
+        return image
+
+    def take(self, weight: Floats, out: Floats) -> None:
+        """Subtract from listeners' effects what ``weight`` of the basis gives them."""
+        out[: len(self._cross)] -= self._cross @ weight
+        if len(self._moved):
+            image = self._moved @ weight
+            _scatter(self.now, -self.shrink * image, out)
+            _scatter(self.then, self._then_shrink * image, out)
+
+
+def _table_of(ratings: Ratings) -> Ratings:
+    """The version that is the table alone."""
+    return Ratings(ratings.table, np.empty(0, np.int64), np.empty((5, 0), np.int64), ratings.table.n_listeners)
+
+
+def _class_sums(rows: RatingRows, n_classes: int) -> Floats:
+    """``(n_tracks, n_classes)`` ratings of each class."""
+    flat = rows.owner() * n_classes + rows.label
+    size = (len(rows.start) - 1) * n_classes
+    return np.bincount(flat, minlength=size).astype(np.float64).reshape(-1, n_classes)
+
+
+def _gather(rows: RatingRows, effect: Floats) -> Floats:
+    out = np.empty((len(rows.start) - 1, effect.shape[1]))
+    resolve("gather_sums")(rows.start, rows.other.astype(np.uint32, copy=False), effect, out)
+    return out
+
+
+def _scatter(rows: RatingRows, value: Floats, out: Floats) -> None:
+    value = np.ascontiguousarray(value)
+    resolve("scatter_sums")(rows.start, rows.other.astype(np.uint32, copy=False), value, out)
 
 
 def _conjugate_gradients(
-    apply: Any, right: Floats, preconditioner: Floats, start: Floats, max_iter: int = 500
+    apply: Callable[[Floats], Floats],
+    right: Floats,
+    precondition: Callable[[Floats], Floats],
+    start: Floats,
+    max_iter: int = 500,
 ) -> Floats:
-    """Solve ``apply(x) = right``, each column by itself, to a residual of 1e-13 of the right-hand side."""
+    """Solve ``apply(x) = right``, each column by itself, to a residual of 1e-12 of the right-hand side."""
     solution = start.copy()
     residual = right - apply(solution)
-    goal = 1e-26 * np.maximum(np.einsum("ij,ij->j", right, right), 1e-300)
-    shaped = preconditioner * residual
+    goal = 1e-24 * np.maximum(np.einsum("ij,ij->j", right, right), 1e-300)
+    shaped = precondition(residual)
     direction = shaped.copy()
     power = np.einsum("ij,ij->j", residual, shaped)
     for _ in range(max_iter):
@@ -201,7 +348,7 @@ def _conjugate_gradients(
         step = np.divide(power, slope, out=np.zeros_like(power), where=slope > 0)
         solution += step * direction
         residual -= step * image
-        shaped = preconditioner * residual
+        shaped = precondition(residual)
         fresh = np.einsum("ij,ij->j", residual, shaped)
         ratio = np.divide(fresh, power, out=np.zeros_like(power), where=power > 0)
         direction = shaped + ratio * direction

@@ -1,26 +1,34 @@
-"""What the others hear in a track: the crowd prior, and the same crowd without one listener or without some tracks."""
+"""What the others think of a track: the crowd prior, and the same crowd without one listener or without some tracks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+import hashlib
+import threading
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._validate import as_features, check_count
-from dissensus.errors import LabelError, ParameterError
+from dissensus.errors import ParameterError
 from dissensus.personalisation.listener.crowd_gp import ExactPosterior
 from dissensus.personalisation.listener.crowd_inducing import InducingPosterior, pivoted_features
+from dissensus.personalisation.listener.crowd_version import (
+    SOURCES,
+    CrowdBelief,
+    CrowdSettings,
+    CrowdVersion,
+    Remaining,
+    floored,
+    indices,
+    rating_sum,
+)
+from dissensus.personalisation.listener.ratings import Ratings
 
-__all__ = ["SOURCES", "CrowdBelief", "CrowdPrior", "CrowdSettings", "floored", "rbf_kernel"]
+__all__ = ["SOURCES", "CrowdBelief", "CrowdPrior", "CrowdSettings", "CrowdVersion", "floored", "rbf_kernel"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-#: Where a track's probabilities come from, by code: own ratings smoothed by the model, counted ratings of many people,
-#: features alone, features and a weak label.
-SOURCES: Final = ("ratings", "counts", "features", "features and weak label")
 
 
 def rbf_kernel(a: Floats, b: Floats, length: float) -> Floats:
@@ -35,73 +43,16 @@ def rbf_kernel(a: Floats, b: Floats, length: float) -> Floats:
     return kernel
 
 
-@dataclass(frozen=True)
-class CrowdSettings:
-    """Weights of the crowd prior. The defaults were chosen on TROMPA-MER and are flat around their values.
-
-    Parameters
-    ----------
-    feature_weight, track_weight, listener_weight, noise : float
-        Variances: shared by tracks with similar features, a track's own, a listener's habit, of one rating.
-    length : float
-        Length of the feature kernel, in units of the square root of the number of columns.
-    floor : float
-        No class gets less than this before probabilities are rescaled to sum to 1.
-    weak_strength : float
-        Power of the weak label's factor (.85 on its class, .05 elsewhere) on tracks that nobody rated.
-    many_raters : int
-        A track with at least so many raters is counted, not modelled.
-    """
-
-    feature_weight: float = 0.2
-    track_weight: float = 0.3
-    listener_weight: float = 0.02
-    noise: float = 1.0
-    length: float = 0.7
-    floor: float = 0.01
-    weak_strength: float = 0.15
-    many_raters: int = 50
-
-    def __post_init__(self) -> None:
-        for name in ("track_weight", "listener_weight", "noise", "length"):
-            if not getattr(self, name) > 0:
-                raise ParameterError(f"{name}={getattr(self, name)!r}: must be above zero")
-        for name in ("feature_weight", "weak_strength"):
-            if not getattr(self, name) >= 0:
-                raise ParameterError(f"{name}={getattr(self, name)!r}: must not be negative")
-        if not 0 < self.floor < 0.25:
-            raise ParameterError(f"floor={self.floor!r}: must be above 0 and below 0.25")
-        check_count(self.many_raters, "many_raters")
-
-
-@dataclass(frozen=True, eq=False)
-class CrowdBelief:
-    """What a crowd without somebody thinks.
-
-    Attributes
-    ----------
-    proba : (n_tracks, n_classes) ndarray of float64
-        Rows sum to 1.
-    n_raters : (n_tracks,) ndarray of int64
-        Ratings behind each row; 0 = the row comes from features.
-    source : (n_tracks,) ndarray of int64
-        Index into :data:`SOURCES`.
-    class_frequency : (n_classes,) ndarray of float64
-        Share of each class among the crowd's ratings; the decision rule divides by a power of it.
-    """
-
-    proba: Floats
-    n_raters: Ints
-    source: Ints
-    class_frequency: Floats
-
-
 class CrowdPrior:
     """Class distribution of every track from annotations and features, smoothed by a Gaussian process.
 
     One-hot ratings less the class frequencies are regressed on tracks and listeners with the covariance
     ``feature_weight * RBF(features) + track_weight [same track] + listener_weight [same listener]`` and unit noise. What a
     crowd without a listener, or without the ratings of some tracks, would say follows in closed form.
+
+    Ratings come and go in whole steps (:meth:`update`, :meth:`add`, :meth:`remove`, :meth:`remove_listener`): each makes a
+    new :class:`CrowdVersion` and puts it in the place of the old one in one assignment. Threads that read meanwhile see the
+    crowd before the step or after it, never part of it; those that write take turns.
 
     Parameters
     ----------
@@ -117,11 +68,23 @@ class CrowdPrior:
     >>> belief = crowd.belief(without_listener=2)
     >>> belief.n_raters.tolist(), int(belief.proba[0].argmax()), SOURCES[belief.source[2]]
     ([2, 1, 0], 0, 'features')
+    >>> before = crowd.version
+    >>> crowd.remove_listener(0), crowd.version.number, len(crowd.version.ratings), len(before.ratings)
+    (2, 1, 2, 4)
     """
 
     def __init__(self, settings: CrowdSettings | None = None, *, n_inducing: int | None = None) -> None:
         self.settings = CrowdSettings() if settings is None else settings
         self.n_inducing = None if n_inducing is None else check_count(n_inducing, "n_inducing")
+        self._version: CrowdVersion | None = None
+        self._writing = threading.Lock()
+        self._rows: tuple[Ratings, tuple[Ints, ...]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_writing": None, "_rows": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _writing=threading.Lock())
 
     def fit(
         self,
@@ -140,7 +103,7 @@ class CrowdPrior:
         Parameters
         ----------
         track, listener, label : (n,) array_like of int
-            Track index, listener index and class index of each annotation. Keep one annotation a listener and track: the
+            Track index, listener index and class index of each annotation. Keep one annotation per listener and track: the
             newest.
         n_tracks, n_classes : int
             Size of the catalogue, rated or not, and number of classes.
@@ -158,16 +121,7 @@ class CrowdPrior:
         """
         self.n_tracks = check_count(n_tracks, "n_tracks")
         self.n_classes = check_count(n_classes, "n_classes", minimum=2)
-        self.track = _indices(track, "track", self.n_tracks)
-        self.listener = _indices(listener, "listener", None)
-        self.label = _indices(label, "label", self.n_classes)
-        n = len(self.track)
-        self.instrument = (
-            np.zeros(n, dtype=np.int64) if instrument is None else _indices(instrument, "instrument", None)
-        )
-        for name in ("listener", "label", "instrument"):
-            if len(getattr(self, name)) != n:
-                raise ParameterError(f"{name} has {len(getattr(self, name))} entries for {n} tracks")
+        came = self.checked(track, listener, label, 0 if instrument is None else instrument)
         self.features = np.zeros((self.n_tracks, 0)) if features is None else as_features(features).astype(np.float64)
         if len(self.features) != self.n_tracks:
             raise ParameterError(
@@ -176,29 +130,110 @@ class CrowdPrior:
         self.weak_label = np.full(self.n_tracks, -1) if weak_label is None else np.asarray(weak_label, dtype=np.int64)
         if self.weak_label.shape != (self.n_tracks,) or (self.weak_label >= self.n_classes).any():
             raise ParameterError(f"weak_label must be a class index or -1 for each of the {self.n_tracks} tracks")
-        self.n_listeners = int(self.listener.max()) + 1 if n else 0
-        self.posterior_ = self._posterior()
+        ratings = Ratings.of(*came, self.n_tracks, int(came[1].max()) + 1 if len(came[1]) else 0)
+        counts = {
+            int(value): np.bincount(came[2][came[3] == value], minlength=self.n_classes).astype(np.int64)
+            for value in np.unique(came[3])
+        }
+        self._version = CrowdVersion(
+            0,
+            self.settings,
+            self.n_classes,
+            ratings,
+            self._posterior(ratings, came),
+            counts,
+            self.weak_label,
+            rating_sum(*came),
+            self._base_hash(),
+        )
         return self
 
-    def _target(self, rows: NDArray[Any]) -> Floats:
-        """One-hot labels and a column of ones, which carries the class frequencies through the linear algebra."""
-        label = self.label[rows]
-        target = np.ones((len(label), self.n_classes + 1))
-        target[:, : self.n_classes] = np.eye(self.n_classes)[label]
-        return target
+    def checked(
+        self, track: ArrayLike, listener: ArrayLike, label: ArrayLike, instrument: ArrayLike
+    ) -> tuple[Ints, Ints, Ints, Ints]:
+        """Ratings as four vectors of one length, all of them checked as in :meth:`fit`."""
+        first = indices(track, "track", self.n_tracks)
+        asked = indices(np.atleast_1d(np.asarray(instrument)), "instrument", None)
+        columns = (
+            first,
+            indices(listener, "listener", None),
+            indices(label, "label", self.n_classes),
+            np.full(len(first), asked[0]) if np.ndim(instrument) == 0 else asked,
+        )
+        for name, column in zip(("listener", "label", "instrument"), columns[1:], strict=True):
+            if len(column) != len(first):
+                raise ParameterError(f"{name} has {len(column)} entries for {len(first)} tracks")
+        return columns
 
-    def _posterior(self) -> ExactPosterior | InducingPosterior:
-        settings, everything = self.settings, np.arange(len(self.track))
-        ratings = (self.track, self.listener, self._target(everything), max(self.n_listeners, 1))
-        if self.n_inducing is None and self.n_tracks + self.n_listeners <= 4000:
+    def _base_hash(self) -> str:
+        """Of what all versions share."""
+        digest = hashlib.sha256(repr((self.settings, self.n_inducing, self.features.shape, self.n_classes)).encode())
+        digest.update(np.ascontiguousarray(self.features).data)
+        digest.update(np.ascontiguousarray(self.weak_label, dtype="<i8").data)
+        return digest.hexdigest()
+
+    def _posterior(self, ratings: Ratings, came: tuple[Ints, ...]) -> ExactPosterior | InducingPosterior:
+        settings, n_listeners = self.settings, ratings.n_listeners
+        if self.n_inducing is None and self.n_tracks + n_listeners <= 4000:
             covariance = settings.feature_weight * rbf_kernel(self.features, self.features, settings.length)
             covariance[np.diag_indices(self.n_tracks)] += settings.track_weight
-            return ExactPosterior(covariance, settings.listener_weight, settings.noise, *ratings)
+            target = np.ones((len(came[2]), self.n_classes + 1))
+            target[:, : self.n_classes] = np.eye(self.n_classes)[came[2]]
+            weights = settings.listener_weight, settings.noise
+            return ExactPosterior(covariance, *weights, came[0], came[1], target, max(n_listeners, 1))
         length = settings.length * np.sqrt(max(self.features.shape[1], 1))
         count = 256 if self.n_inducing is None else self.n_inducing
         basis, left = pivoted_features(self.features, settings.feature_weight, float(length), count)
         own = settings.track_weight + left
-        return InducingPosterior(basis, own, settings.listener_weight, settings.noise, *ratings)
+        posterior = InducingPosterior(basis, own, settings.listener_weight, settings.noise, ratings, self.n_classes)
+        posterior.solve()
+        return posterior
+
+    # ---- what is there now -----------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> CrowdVersion:
+        """The crowd as it is: an immutable version with a number and a hash."""
+        if self._version is None:
+            raise ParameterError("this CrowdPrior is not fitted yet; call fit first")
+        return self._version
+
+    @property
+    def n_listeners(self) -> int:
+        """Listeners known so far; the next free index."""
+        return self.version.n_listeners
+
+    @property
+    def posterior_(self) -> ExactPosterior | InducingPosterior:
+        """Posterior of the tracks' effects, as it is now."""
+        return self.version.posterior
+
+    def _everything(self) -> tuple[Ints, ...]:
+        """All ratings, gathered once for the version that is asked about."""
+        ratings, kept = self.version.ratings, self._rows
+        if kept is None or kept[0] is not ratings:
+            kept = self._rows = (ratings, ratings.everything())
+        return kept[1]
+
+    @property
+    def track(self) -> Ints:
+        """``(n,)`` track index of each rating, in the order of arrival; the other columns match while nothing changes."""
+        return self._everything()[0]
+
+    @property
+    def listener(self) -> Ints:
+        """``(n,)`` listener index of each rating."""
+        return self._everything()[1]
+
+    @property
+    def label(self) -> Ints:
+        """``(n,)`` class index of each rating."""
+        return self._everything()[2]
+
+    @property
+    def instrument(self) -> Ints:
+        """``(n,)`` questionnaire of each rating."""
+        return self._everything()[3]
 
     def belief(
         self,
@@ -206,6 +241,7 @@ class CrowdPrior:
         without_listener: ArrayLike | int | None = None,
         without_tracks: ArrayLike | None = None,
         instrument: ArrayLike | int = 0,
+        tracks: ArrayLike | None = None,
     ) -> CrowdBelief:
         """The crowd's probabilities for every track, with some of its ratings never given.
 
@@ -217,112 +253,100 @@ class CrowdPrior:
             All ratings of these tracks, by anybody, are left out.
         instrument : int or (n_tracks,) array_like of int
             The questionnaire that the answer to predict belongs to.
+        tracks : (m,) array_like of int, optional
+            The tracks wanted, each once; only these are computed. Default: all.
 
         Returns
         -------
         CrowdBelief
             Exactly what fitting without these ratings gives (to 1e-10).
-        """
-        if not hasattr(self, "posterior_"):
-            raise ParameterError("this CrowdPrior is not fitted yet; call fit first")
-        gone = np.zeros(len(self.track), dtype=bool)
-        if without_listener is not None:
-            gone |= np.isin(self.listener, without_listener)
-        if without_tracks is not None:
-            missing = np.zeros(self.n_tracks, dtype=bool)
-            missing[_indices(without_tracks, "without_tracks", self.n_tracks)] = True
-            gone |= missing[self.track]
-        rows, kept = np.flatnonzero(gone), np.flatnonzero(~gone)
-        effect = self.posterior_.mean_without(self.track[rows], self.listener[rows], self._target(rows))
-        frequency = _frequencies(self.label[kept], self.n_classes)
-        proba = frequency + effect[: self.n_tracks, :-1] - effect[: self.n_tracks, -1:] * frequency
-        n_raters = np.bincount(self.track[kept], minlength=self.n_tracks).astype(np.int64)
-        source = np.where(n_raters > 0, 0, 2)
-        proba = floored(proba, self.settings.floor)
-        weak = (n_raters == 0) & (self.weak_label >= 0)
-        if weak.any() and self.settings.weak_strength > 0:
-            source[weak] = 3
-            proba[np.flatnonzero(weak), self.weak_label[weak]] *= (0.85 / 0.05) ** self.settings.weak_strength
-            proba[weak] = floored(proba[weak] / proba[weak].sum(axis=1, keepdims=True), self.settings.floor)
-        self._count_where_many(proba, source, n_raters, kept, np.broadcast_to(np.asarray(instrument), (self.n_tracks,)))
-        return CrowdBelief(proba, n_raters, source.astype(np.int64), frequency)
 
-    def _count_where_many(
-        self, proba: Floats, source: NDArray[Any], n_raters: Ints, kept: Ints, instrument: NDArray[Any]
-    ) -> None:
-        """Overwrite the rows of tracks with many raters by smoothed counts within the track's instrument."""
-        many = n_raters >= self.settings.many_raters
-        if not many.any():
-            return
-        same = kept[(self.instrument[kept] == instrument[self.track[kept]]) & many[self.track[kept]]]
-        flat = self.track[same] * self.n_classes + self.label[same]
-        votes = np.bincount(flat, minlength=self.n_tracks * self.n_classes).reshape(self.n_tracks, self.n_classes)
-        total = votes.sum(axis=1, keepdims=True)
-        rows = np.flatnonzero(many & (total[:, 0] > 0))
-        for value in np.unique(instrument[rows]):
-            here = rows[instrument[rows] == value]
-            labels = self.label[kept[self.instrument[kept] == value]]
-            pseudo = 2.0 * _frequencies(labels, self.n_classes)
-            proba[here] = floored((votes[here] + pseudo) / (total[here] + 2.0), self.settings.floor)
-        source[rows] = 1
+        Raises
+        ------
+        ParameterError
+            The prior is not fitted, or an index is no whole number or out of range: a listener given by name, or by an
+            index of another type, would be left in silently.
+        """
+        remaining = self.remaining(self.version, without_listener, without_tracks)
+        asked = None if tracks is None else indices(tracks, "tracks", self.n_tracks)
+        return remaining.belief(asked, instrument)
+
+    def remaining(
+        self, version: CrowdVersion, without_listener: ArrayLike | int | None, without_tracks: ArrayLike | None
+    ) -> Remaining:
+        """A version without some of its ratings; arguments are checked as in :meth:`belief`."""
+        gone = None
+        if without_listener is not None:
+            gone = indices(np.atleast_1d(np.asarray(without_listener)), "without_listener", None)
+        missing = None if without_tracks is None else indices(without_tracks, "without_tracks", self.n_tracks)
+        return version.without(gone, missing)
+
+    # ---- ratings that come and go ----------------------------------------------------------------------------------
 
     def update(self, track: int, listener: int, label: int, *, instrument: int = 0) -> CrowdPrior:
         """Take in one annotation; the next nightly fit would give the same, to rounding.
 
         A listener's earlier annotation of the same track is replaced. New listeners take the next free index.
         """
-        if not hasattr(self, "posterior_"):
-            raise ParameterError("this CrowdPrior is not fitted yet; call fit first")
-        row = _indices([track], "track", self.n_tracks), _indices([listener], "listener", None)
-        _indices([label], "label", self.n_classes)
-        if listener >= self.n_listeners:
-            self.posterior_.add_listeners(listener + 1 - max(self.n_listeners, 1))
-            self.n_listeners = listener + 1
-        self.remove(track, listener)
-        self.track = np.append(self.track, row[0])
-        self.listener = np.append(self.listener, row[1])
-        self.label = np.append(self.label, label)
-        self.instrument = np.append(self.instrument, instrument)
-        self.posterior_.change(row[0], row[1], self._target(np.array([len(self.track) - 1])))
+        return self.add([track], [listener], [label], instrument=[instrument])
+
+    def add(
+        self, track: ArrayLike, listener: ArrayLike, label: ArrayLike, *, instrument: ArrayLike | int = 0
+    ) -> CrowdPrior:
+        """Take in any number of annotations in one step.
+
+        Parameters
+        ----------
+        track, listener, label : (n,) array_like of int
+            As in :meth:`fit`. An annotation takes the place of the listener's earlier one of the same track; of several in
+            this call the last one counts.
+        instrument : int or (n,) array_like of int
+            Questionnaire.
+
+        Raises
+        ------
+        ParameterError, LabelError
+            As in :meth:`fit`; nothing has changed.
+        """
+        self.version  # noqa: B018  (raises where there is no fit)
+        came = self.checked(track, listener, label, instrument)
+        pair = came[1] * np.int64(self.n_tracks) + came[0]
+        last = np.sort(len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1])
+        came = came[0][last], came[1][last], came[2][last], came[3][last]
+        if len(last) == 0:
+            return self
+        with self._writing:
+            now = self.version
+            self._version = now.changed(now.ratings.pairs(came[0], came[1]), *came)
         return self
 
-    def remove(self, track: int, listener: int) -> int:
-        """Take out a listener's annotation of a track, as if never given; returns how many there were."""
-        rows = np.flatnonzero((self.track == track) & (self.listener == listener))
+    def remove(self, track: ArrayLike | int, listener: ArrayLike | int) -> int:
+        """Take out annotations, given by track and listener, as if never given, in one step; returns how many there were.
+
+        Parameters
+        ----------
+        track, listener : int or (n,) array_like of int
+            Which; an annotation that is not there is passed over.
+        """
+        tracks = indices(np.atleast_1d(np.asarray(track)), "track", self.n_tracks)
+        listeners = indices(np.atleast_1d(np.asarray(listener)), "listener", None)
+        if len(tracks) != len(listeners):
+            raise ParameterError(f"listener has {len(listeners)} entries for {len(tracks)} tracks")
+        with self._writing:
+            return self._take_out(self.version.ratings.pairs(tracks, listeners))
+
+    def remove_listener(self, listener: ArrayLike | int) -> int:
+        """Take out everything that a listener (or several) ever said, in one step; returns how many annotations there were.
+
+        The crowd is then what fitting without them gives (to 1e-10), and stays so whatever comes in later.
+        """
+        gone = indices(np.atleast_1d(np.asarray(listener)), "listener", None)
+        with self._writing:
+            return self._take_out(self.version.ratings.rows_of(listeners=gone))
+
+    def _take_out(self, rows: Ints) -> int:
+        none = np.empty(0, dtype=np.int64)
         if len(rows):
-            self.posterior_.change(self.track[rows], self.listener[rows], self._target(rows), sign=-1)
-            for name in ("track", "listener", "label", "instrument"):
-                setattr(self, name, np.delete(getattr(self, name), rows))
+            self._version = self.version.changed(rows, none, none, none, none)
+            self._rows = None
         return len(rows)
-
-
-def _indices(value: ArrayLike, name: str, limit: int | None) -> Ints:
-    """A vector of indices, each at least 0 and below ``limit``."""
-    array = np.asarray(value)
-    if array.size == 0:
-        return np.zeros(0, dtype=np.int64)
-    error = LabelError if name == "label" else ParameterError
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise error(f"{name} must be a vector of whole numbers; got shape {array.shape}, dtype {array.dtype}")
-    if array.min() < 0 or (limit is not None and array.max() >= limit):
-        raise error(
-            f"{name} holds {int(array.min())}..{int(array.max())}; allowed are 0..{'' if limit is None else limit - 1}"
-        )
-    return array.astype(np.int64)
-
-
-def _frequencies(label: Ints, n_classes: int) -> Floats:
-    """Share of each class; even shares where there is no label. A class nobody named keeps a share of half a label."""
-    count = np.bincount(label, minlength=n_classes).astype(np.float64)
-    if count.sum() == 0:
-        return np.full(n_classes, 1.0 / n_classes)
-    count = np.maximum(count, 0.5)
-    share: Floats = count / count.sum()
-    return share
-
-
-def floored(proba: Floats, floor: float) -> Floats:
-    """Clip from below and rescale rows to sum to 1."""
-    clipped = np.maximum(proba, floor)
-    clipped /= clipped.sum(axis=1, keepdims=True)
-    return clipped

@@ -1,8 +1,8 @@
-"""Which tracks a listener's answer about one track speaks for: the personal kernel, column by column."""
+"""Which tracks a listener's answer about one track speaks for: the personal kernel."""
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -10,12 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
+from dissensus.personalisation.listener.coratings import CoRatings
 from dissensus.personalisation.listener.map_logistic import centred_log
+from dissensus.personalisation.listener.smooth_part import SmoothPart
 
-__all__ = ["JOINT_WEIGHTS", "CoRatings", "Covariance", "KernelTable", "PersonalKernel", "PersonalWeights"]
+__all__ = [
+    "JOINT_WEIGHTS",
+    "KEPT_BYTES",
+    "CoRatings",
+    "Covariance",
+    "KernelTable",
+    "PersonalKernel",
+    "PersonalWeights",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+#: Bytes of co-rating columns (and of descriptors') that are kept for one listener; what does not fit is made again when needed.
+KEPT_BYTES: Final = 1 << 17
+#: Cells of co-rating columns that are made at a time.
+_CELLS: Final = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -63,63 +78,6 @@ class PersonalWeights:
 JOINT_WEIGHTS: Final = PersonalWeights(corating=10.0, corating_shrink=100.0)
 
 
-@dataclass(frozen=True, eq=False)
-class CoRatings:
-    """The other listeners' ratings, by listener and by track, for the co-rating part.
-
-    Parameters
-    ----------
-    track, listener, label : (n,) ndarray of int64
-        Ratings of everybody but the target listener.
-    """
-
-    track: Ints
-    listener: Ints
-    label: Ints
-
-    def __post_init__(self) -> None:
-        order = np.lexsort((self.track, self.listener))
-        for name in ("track", "listener", "label"):
-            object.__setattr__(self, name, getattr(self, name)[order])
-        size = int(self.listener.max(initial=-1)) + 2
-        object.__setattr__(self, "_start", np.searchsorted(self.listener, np.arange(size)))
-        by_track = np.argsort(self.track, kind="stable")
-        object.__setattr__(self, "_by_track", by_track)
-        n_tracks = int(self.track.max(initial=-1)) + 2
-        object.__setattr__(self, "_track_start", np.searchsorted(self.track[by_track], np.arange(n_tracks)))
-
-    def diagonal(self, proba: Floats, shrink: float = 5.0) -> Floats:
-        """``(n_tracks,)`` what :meth:`column` gives a track with itself."""
-        n_tracks, n_classes = proba.shape
-        rows = np.arange(len(self.track))
-        residual = -proba[self.track]
-        residual[rows, self.label] += 1.0
-        sums = np.bincount(self.track, weights=np.einsum("rc,rc->r", residual, residual), minlength=n_tracks)
-        out: Floats = sums / (n_classes * (np.bincount(self.track, minlength=n_tracks) + shrink))
-        return out
-
-    def column(self, track: int, proba: Floats, shrink: float = 5.0) -> Floats:
-        """``(n_tracks,)`` mean product of residuals over common raters, shrunk by ``shrink`` more of them with none."""
-        n_tracks, n_classes = proba.shape
-        out = np.zeros(n_tracks)
-        starts: Ints = self._track_start  # type: ignore[attr-defined]
-        if track + 1 >= len(starts) or starts[track] == starts[track + 1]:
-            return out
-        raters = self._by_track[starts[track] : starts[track + 1]]  # type: ignore[attr-defined]
-        first, last = (self._start[self.listener[raters] + i] for i in (0, 1))  # type: ignore[attr-defined]
-        length = last - first
-        which = np.repeat(np.arange(len(raters)), length)
-        rows = np.arange(len(which)) - np.repeat(np.cumsum(length) - length, length) + np.repeat(first, length)
-        other, one = self.track[rows], self.label[rows]
-        here = np.eye(n_classes)[self.label[raters]] - proba[track]
-        # (onehot(label) - proba[other]) . here, without building the one-hot
-        product = here[which, one] - np.einsum("rc,rc->r", proba[other], here[which])
-        sums = np.bincount(other, weights=product, minlength=n_tracks)
-        common = np.bincount(other, minlength=n_tracks)
-        out += sums / (n_classes * (common + shrink))
-        return out
-
-
 class Covariance(Protocol):
     """What a personal model asks of a kernel."""
 
@@ -159,75 +117,89 @@ class KernelTable:
 
 
 class PersonalKernel:
-    """Covariance of a listener's deviation between tracks, kept one column for each answered track.
+    """Covariance of a listener's deviation between tracks.
+
+    What is a listener's own is little: bias, opinion and group have closed forms, the columns of features are shared by
+    all, and of the co-ratings at most :data:`KEPT_BYTES` of columns are kept; the others are made again when needed.
 
     Parameters
     ----------
-    proba : (n_tracks, n_classes) ndarray
-        The crowd prior without this listener.
+    proba : (n_tracks, n_classes) ndarray, or callable that gives one
+        The crowd prior without this listener; a callable is asked each time.
     weights : PersonalWeights
         How much of each part.
     features, descriptors : (n_tracks, k) ndarray, optional
-        On comparable scales.
+        On comparable scales. ``features`` may be a :class:`SmoothPart` that many kernels share.
     group : (n_tracks,) ndarray of int64, optional
         Group of each track; −1 = none.
     coratings : CoRatings, optional
         Without this listener.
     opinion : (n_tracks, k) ndarray, optional
         What the opinion part is linear in. Default: the centred log probabilities.
+    holds : bool
+        Whether tables of the size of the pool may be kept between calls.
     """
 
     def __init__(
         self,
-        proba: Floats,
+        proba: Floats | Callable[[], Floats],
         weights: PersonalWeights,
         *,
-        features: Floats | None = None,
+        features: Floats | SmoothPart | None = None,
         descriptors: Floats | None = None,
         group: Ints | None = None,
         coratings: CoRatings | None = None,
         opinion: Floats | None = None,
+        holds: bool = True,
     ) -> None:
-        self.proba = proba
+        self._proba = proba
         self.weights = weights
-        self.opinion = centred_log(proba) if opinion is None else opinion
         self.group = group
-        self.coratings = coratings
+        self.coratings = coratings if weights.corating > 0 else None
+        self._opinion = centred_log(proba) if opinion is None and isinstance(proba, np.ndarray) else opinion
+        self.holds = holds
         smooth = []
         for weight, table in ((weights.features, features), (weights.descriptors, descriptors)):
-            if table is not None and table.shape[1] and weight > 0:
-                smooth.append((weight, table, np.einsum("ij,ij->i", table, table)))
-        self._smooth = smooth
-        self._slot: dict[int, int] = {}
-        self._columns = np.empty((0, len(proba)))
-        self._lock = threading.Lock()
+            if isinstance(table, SmoothPart):
+                smooth.append(table)
+            elif table is not None and table.shape[1] and weight > 0:
+                smooth.append(SmoothPart(table, weight, weights.length, KEPT_BYTES))
+        self._smooth = [part for part in smooth if part.weight > 0 and part.table.shape[1]]
+        self._own = [part for part in self._smooth if part is not features]
+        self._kept: dict[int, tuple[NDArray[np.int32], Floats]] = {}
+        self._kept_bytes = 0
+        self._full = False
+
+    @property
+    def proba(self) -> Floats:
+        """``(n_tracks, n_classes)`` the crowd prior without this listener."""
+        return self._proba if isinstance(self._proba, np.ndarray) else self._proba()
+
+    @property
+    def opinion(self) -> Floats:
+        """``(n_tracks, k)`` what the opinion part is linear in."""
+        if self._opinion is not None:
+            return self._opinion
+        opinion = centred_log(self.proba)
+        if self.holds:
+            self._opinion = opinion
+        return opinion
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are held for this listener alone; ``proba`` is counted by its owner."""
+        opinion = 0 if self._opinion is None else self._opinion.nbytes
+        return int(opinion + self._kept_bytes + sum(part.nbytes + part.table.nbytes for part in self._own))
 
     def column(self, track: int) -> Floats:
         """``(n_tracks,)`` covariance of every track with ``track``."""
-        weights = self.weights
-        out: Floats = weights.opinion * (self.opinion @ self.opinion[track])
-        out += weights.bias
-        for weight, table, squares in self._smooth:
-            part = table @ table[track]
-            part *= -2.0
-            part += squares
-            part += squares[track]
-            np.maximum(part, 0.0, out=part)
-            part /= -2.0 * weights.length**2 * table.shape[1]
-            np.exp(part, out=part)
-            part *= weight
-            out += part
-        if self.group is not None and weights.group > 0 and self.group[track] >= 0:
-            out += weights.group * (self.group == self.group[track])
-        if self.coratings is not None and weights.corating > 0:
-            out += weights.corating * self.coratings.column(track, self.proba, weights.corating_shrink)
-        return out
+        return self.apply(np.array([track]), np.ones((1, 1)))[:, 0]
 
     def diagonal(self) -> Floats:
         """``(n_tracks,)`` prior variance of each track."""
-        weights = self.weights
-        out: Floats = weights.bias + weights.opinion * np.einsum("tc,tc->t", self.opinion, self.opinion)
-        out += sum(weight for weight, _, _ in self._smooth)
+        weights, opinion = self.weights, self.opinion
+        out: Floats = weights.bias + weights.opinion * np.einsum("tc,tc->t", opinion, opinion)
+        out += sum(part.weight for part in self._smooth)
         if self.group is not None:
             out += weights.group * (self.group >= 0)
         if self.coratings is not None:
@@ -235,29 +207,59 @@ class PersonalKernel:
         return out
 
     def between(self, rows: Ints, tracks: Ints) -> Floats:
-        """``(len(rows), len(tracks))`` covariance; the column of each of ``tracks`` is computed once and kept."""
-        with self._lock:
-            slots = self._slots(tracks)
-            return np.asarray(self._columns[np.ix_(slots, rows)].T, dtype=np.float64)
+        """``(len(rows), len(tracks))`` covariance."""
+        weights, opinion = self.weights, self.opinion
+        out: Floats = weights.opinion * (opinion[rows] @ opinion[tracks].T)
+        out += weights.bias
+        for part in self._smooth:
+            for column, track in zip(out.T, tracks.tolist(), strict=True):
+                column += part.column(track)[rows]
+        if self.group is not None and weights.group > 0:
+            group = self.group[tracks]
+            out += weights.group * ((self.group[rows, None] == group) & (group >= 0))
+        if self.coratings is not None:
+            shrink = weights.corating_shrink
+            out += weights.corating * self.coratings.columns(tracks, self.proba, shrink, rows=rows).T
+        return out
 
     def apply(self, tracks: Ints, coefficient: Floats) -> Floats:
         """``(n_tracks, k)`` covariance with ``tracks`` times ``coefficient`` ``(len(tracks), k)``."""
-        with self._lock:
-            slots = self._slots(tracks)
-            spread = np.zeros((len(self._slot), coefficient.shape[1]))
-            spread[slots] = coefficient
-            columns = self._columns[: len(self._slot)]
-        return np.asarray(columns.T @ spread, dtype=np.float64)
+        weights, opinion = self.weights, self.opinion
+        out: Floats = opinion @ (weights.opinion * (opinion[tracks].T @ coefficient))
+        out += weights.bias * coefficient.sum(axis=0)
+        for part in self._smooth:
+            for some, columns in part.columns(tracks):
+                out[some] += columns.T @ coefficient
+        if self.group is not None and weights.group > 0:
+            sums = np.zeros((int(self.group.max(initial=-1)) + 1, coefficient.shape[1]))
+            known = self.group[tracks] >= 0
+            np.add.at(sums, self.group[tracks][known], weights.group * coefficient[known])
+            out += np.where((self.group >= 0)[:, None], sums[np.maximum(self.group, 0)] if len(sums) else 0.0, 0.0)
+        if self.coratings is not None:
+            self._add_corated(self.coratings, tracks, coefficient, out)
+        return out
 
-    def _slots(self, tracks: Ints) -> Ints:
-        """Where the columns of these tracks are; those that are missing are computed."""
-        missing = [track for track in tracks.tolist() if track not in self._slot]
-        need = len(self._slot) + len(missing)
-        if need > len(self._columns):
-            grown = np.empty((max(need, 2 * len(self._columns), 16), len(self.proba)))
-            grown[: len(self._slot)] = self._columns[: len(self._slot)]
-            self._columns = grown
-        for track in missing:
-            self._columns[len(self._slot)] = self.column(track)
-            self._slot[track] = len(self._slot)
-        return np.array([self._slot[track] for track in tracks.tolist()], dtype=np.int64)
+    def _add_corated(self, coratings: CoRatings, tracks: Ints, coefficient: Floats, out: Floats) -> None:
+        """Add what co-ratings give; their columns are kept as long as they fit, sparse."""
+        missing = []
+        for i, track in enumerate(tracks.tolist()):
+            entry = self._kept.get(track)
+            if entry is None:
+                missing.append(i)
+            else:
+                out[entry[0]] += entry[1][:, None] * coefficient[i]
+        weights, proba = self.weights, self.proba
+        step = max(1, _CELLS // max(len(proba), 1))
+        for first in range(0, len(missing), step):
+            some = np.array(missing[first : first + step])
+            columns = weights.corating * coratings.columns(tracks[some], proba, weights.corating_shrink)
+            out += columns.T @ coefficient[some]
+            for track, column in zip(tracks[some].tolist(), columns, strict=True):
+                if self._full:
+                    break
+                places = np.flatnonzero(column).astype(np.int32)
+                size = places.nbytes + 8 * len(places)
+                self._full = self._kept_bytes + size > KEPT_BYTES
+                if not self._full:
+                    self._kept[track] = (places, column[places])
+                    self._kept_bytes += size

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
-from dissensus.personalisation.listener.crowd_prior import CrowdBelief, floored
+from dissensus.personalisation.listener.crowd_version import floored
 from dissensus.personalisation.listener.decision import EXPONENT, decide
 from dissensus.personalisation.listener.map_logistic import centred_log, fit_map_logistic, map_predict
-from dissensus.personalisation.listener.personal_kernel import Covariance, KernelTable
+from dissensus.personalisation.listener.prior import Prior
 from dissensus.personalisation.listener.residual import (
     LogisticFit,
     fit_logistic_gp,
@@ -22,69 +20,21 @@ from dissensus.personalisation.listener.residual import (
     loo_logistic_gp,
     loo_residual_gp,
 )
-from dissensus.personalisation.listener.stack import STACK_PRIOR, stack_proba, stack_weights
+from dissensus.personalisation.listener.stack import stack_proba, stack_weights
 from dissensus.personalisation.told import Told, answers_of
 
-__all__ = ["MODELS", "N_FOLDS", "PersonalModel", "Prior", "folds"]
+__all__ = ["N_FOLDS", "PersonalModel", "folds"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: ``"logistic"``: one logistic Gaussian process. ``"residual"``: a Gaussian process on probabilities. ``"map"``:
-#: a logistic regression on the crowd's opinion. ``"geometric"``: the geometric mean of the last two.
-MODELS: Final = ("logistic", "residual", "map", "geometric")
-
 _FLOOR = 0.01
 _OPINION_PENALTY = 15.0
 _BIAS_PENALTY = 10.0
+#: Bytes of the posterior's curvature that are held; a larger one (more than about sixty answers) is made again when needed.
+_HELD_CURVATURE = 1 << 17
 #: Folds of the answers, where what an answer says must be held against a model without it.
 N_FOLDS = 5
-
-
-@dataclass(frozen=True, eq=False)
-class Prior:
-    """What a personal model starts from.
-
-    Attributes
-    ----------
-    belief : CrowdBelief
-        The crowd without the listener.
-    kernel : PersonalKernel or KernelTable
-        Which tracks an answer speaks for.
-    classes : (n_classes,) ndarray
-        Labels by class index.
-    model : str
-        One of :data:`MODELS`.
-    stack_prior : tuple of float
-        Shares of no, half and full personal shift before any answer.
-    """
-
-    belief: CrowdBelief
-    kernel: Covariance
-    classes: NDArray[Any]
-    model: str = "logistic"
-    stack_prior: tuple[float, ...] = STACK_PRIOR
-
-    def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ParameterError(f"model={self.model!r}; choose one of {', '.join(map(repr, MODELS))}")
-
-    @cached_property
-    def log_proba(self) -> Floats:
-        """``(n_tracks, n_classes)`` log of the crowd's probabilities."""
-        return np.log(self.belief.proba)
-
-    @cached_property
-    def diagonal(self) -> Floats:
-        """``(n_tracks,)`` prior variance of each track's shift."""
-        return self.kernel.diagonal()
-
-    def of_tracks(self, tracks: Ints) -> Prior:
-        """The same start for these tracks alone, in this order: for many models that are asked about few tracks."""
-        rows = np.asarray(tracks, dtype=np.int64)
-        belief = self.belief
-        few = CrowdBelief(belief.proba[rows], belief.n_raters[rows], belief.source[rows], belief.class_frequency)
-        return replace(self, belief=few, kernel=KernelTable(self.kernel.between(rows, rows)))
 
 
 class PersonalModel:
@@ -116,7 +66,7 @@ class PersonalModel:
         self.answers = {} if answers is None else dict(sorted((int(t), int(c)) for t, c in answers.items()))
         self.track: Ints = np.fromiter(self.answers.keys(), dtype=np.int64, count=len(self.answers))
         self.label: Ints = np.fromiter(self.answers.values(), dtype=np.int64, count=len(self.answers))
-        n_tracks, n_classes = prior.belief.proba.shape
+        n_tracks, n_classes = prior.n_tracks, len(prior.classes)
         for name, values, limit in (("track", self.track, n_tracks), ("class", self.label, n_classes)):
             if len(values) and not (values.min() >= 0 and values.max() < limit):
                 raise ParameterError(f"answers hold {name} {values.min()}..{values.max()}; allowed are 0..{limit - 1}")
@@ -124,18 +74,24 @@ class PersonalModel:
 
     def _fit(self) -> None:
         prior = self.prior
-        proba = prior.belief.proba[self.track]
-        log_proba = np.log(proba)
-        kernel = prior.kernel.between(self.track, self.track) + 1e-9 * np.eye(len(self.track))
-        self._logistic: LogisticFit | None = None
+        self._coefficient: Floats | None = None
+        self._posterior: LogisticFit | None = None
         self._residual: Floats | None = None
         self._map: Floats | None = None
-        held_out = np.zeros_like(log_proba)
+        self._known: Floats | None = None
         if len(self.track) == 0:
-            pass
-        elif prior.model == "logistic":
-            self._logistic = fit_logistic_gp(kernel, log_proba, self.label)
-            held_out = loo_logistic_gp(self._logistic, kernel, log_proba)
+            nothing = np.zeros((0, len(prior.classes)))
+            self.stack_weight = stack_weights(nothing, nothing, self.label, prior=prior.stack_prior)
+            return
+        proba = prior.proba_of(self.track)
+        log_proba = np.log(proba)
+        kernel = self._kernel()
+        held_out = np.zeros_like(log_proba)
+        if prior.model == "logistic":
+            fit = fit_logistic_gp(kernel, log_proba, self.label)
+            self._coefficient = fit.coefficient
+            self._posterior = fit if fit.curvature.nbytes + fit.coupling.nbytes <= _HELD_CURVATURE else None
+            held_out = loo_logistic_gp(fit, kernel, log_proba)
         else:
             share = 0.5 if prior.model == "geometric" else 1.0
             if prior.model != "map":
@@ -146,6 +102,16 @@ class PersonalModel:
                 self._map, folded = self._fit_map(proba)
                 held_out += share * (np.log(folded) - log_proba)
         self.stack_weight = stack_weights(log_proba, held_out, self.label, prior=prior.stack_prior)
+
+    def _kernel(self) -> Floats:
+        """``(n, n)`` covariance between the answered tracks."""
+        return self.prior.kernel.between(self.track, self.track) + 1e-9 * np.eye(len(self.track))
+
+    def _logistic(self) -> LogisticFit | None:
+        """The Laplace approximation; None without an answer."""
+        if self._coefficient is None or self._posterior is not None:
+            return self._posterior
+        return fit_logistic_gp(self._kernel(), np.log(self.prior.proba_of(self.track)), self.label)
 
     def _fit_map(self, proba: Floats) -> tuple[Floats, Floats]:
         """Weights from all answers, and each answer's probabilities from the folds without it."""
@@ -160,9 +126,9 @@ class PersonalModel:
 
     def _shift(self) -> Floats:
         """``(n_tracks, n_classes)`` personal shift of the log probabilities, up to a constant in each row."""
+        if self._coefficient is not None:
+            return self.prior.kernel.apply(self.track, self._coefficient)
         proba = self.prior.belief.proba
-        if self._logistic is not None:
-            return self.prior.kernel.apply(self.track, self._logistic.coefficient)
         shift, log_proba = np.zeros_like(proba), self.log_prior
         share = 0.5 if self._residual is not None and self._map is not None else 1.0
         if self._residual is not None:
@@ -178,9 +144,31 @@ class PersonalModel:
         """``(n_tracks, n_classes)`` log of the crowd's probabilities."""
         return self.prior.log_proba
 
-    @cached_property
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for this listener alone: beliefs, kernel columns, answers and what was fitted to them.
+
+        What listeners share (features, everybody's ratings, columns of features) is not in it, nor are the bounded
+        stores of :attr:`ListenerModel.shared_bytes`.
+        """
+        posterior = self._posterior
+        arrays = [self.track, self.label, self._coefficient, self._residual, self._map, self._known]
+        if posterior is not None:
+            arrays += [posterior.curvature, posterior.coupling]
+        return self.prior.nbytes + sum(int(array.nbytes) for array in arrays if array is not None)
+
+    @property
     def proba(self) -> Floats:
-        """``(n_tracks, n_classes)`` how this listener probably hears each track; rows sum to 1. Read-only."""
+        """``(n_tracks, n_classes)`` probability of each class for this listener; rows sum to 1. Read-only."""
+        if self._known is not None:
+            return self._known
+        prior = self.prior
+        if prior.recent is not None:
+            return np.asarray(prior.recent.get(self, self._probabilities, lambda table: table.nbytes))
+        self._known = self._probabilities()
+        return self._known
+
+    def _probabilities(self) -> Floats:
         if len(self.track) == 0:
             out = self.prior.belief.proba.copy()
         else:
@@ -210,19 +198,20 @@ class PersonalModel:
         """
         if self.prior.model != "logistic":
             raise ParameterError(f"draws need model='logistic'; this one is {self.prior.model!r}")
-        rows = np.arange(len(self.prior.belief.proba)) if tracks is None else np.asarray(tracks, dtype=np.int64)
-        n_classes = self.prior.belief.proba.shape[1]
+        rows = np.arange(self.prior.n_tracks) if tracks is None else np.asarray(tracks, dtype=np.int64)
+        n_classes = len(self.prior.classes)
         half = np.random.default_rng(random_state).standard_normal((max(n_draws // 2, 1), n_classes))
         own, cross = self.prior.diagonal[rows], self.prior.kernel.between(rows, self.track)
-        if self._logistic is None:
+        fit = self._logistic()
+        if fit is None:
             covariance = own[:, None, None] * np.eye(n_classes)
             mode = np.zeros((len(rows), n_classes))
         else:
-            covariance = self._logistic.covariance(own, cross)
-            mode = cross @ self._logistic.coefficient
+            covariance = fit.covariance(own, cross)
+            mode = cross @ fit.coefficient
         root = np.linalg.cholesky(covariance + 1e-6 * np.eye(n_classes))
         spread = np.einsum("tcd,md->mtc", root, np.vstack([half, -half]))
-        return stack_proba(self.log_prior[rows], mode + spread, self.stack_weight)
+        return stack_proba(np.log(self.prior.proba_of(rows)), mode + spread, self.stack_weight)
 
     def expected_gain(self, tracks: Ints | None = None) -> Floats:
         """``(m,)`` mutual information in nats between the answer about a track and this listener's model.

@@ -175,8 +175,10 @@ def _inverse(matrix: Floats) -> Floats:
     factor, failed = dpotrf(matrix, lower=1, clean=1)
     if failed:
         return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-    lower = dpotri(factor, lower=1)[0]
-    return np.asarray(lower + np.tril(lower, -1).T, dtype=np.float64)
+    lower = dpotri(factor, lower=1)[0]  # above the diagonal are the zeros that `clean` left
+    both = np.asarray(lower + lower.T, dtype=np.float64)
+    both.reshape(-1)[:: len(both) + 1] *= 0.5
+    return both
 
 
 def loo_logistic_gp(fit: LogisticFit, kernel: Floats, log_prior: Floats) -> Floats:

@@ -58,41 +58,49 @@ class UnratedTrees:
 
     def proba(self, listener: int | None = None, *, without_tracks: ArrayLike | None = None) -> Floats:
         """``(n_tracks, n_classes)`` without the listener's ratings, and without those of some tracks (grown anew for these)."""
-        if without_tracks is None:
-            return self._of_fold(self.fold(listener))
-        keep = self._outside(self.fold(listener)) & ~np.isin(self.crowd.track, np.asarray(without_tracks))
-        return self._fit(keep)
+        fold = self.fold(listener)
+        return self._of_fold(fold) if without_tracks is None else self._fit(fold, np.asarray(without_tracks))
+
+    def forget(self) -> None:
+        """Drop the forests, which may have seen ratings that are gone; they grow again when somebody comes."""
+        self._grown = {}
 
     def joined(
-        self, belief: CrowdBelief, listener: int | None = None, *, without_tracks: ArrayLike | None = None
+        self,
+        belief: CrowdBelief,
+        listener: int | None = None,
+        *,
+        without_tracks: ArrayLike | None = None,
+        tracks: Ints | None = None,
     ) -> CrowdBelief:
-        """The belief with the geometric mean of both where nobody rated; rated tracks stay as they are."""
+        """The belief (of all tracks, or of ``tracks``) with the geometric mean of both where nobody rated."""
         rows = np.flatnonzero(belief.n_raters == 0)
         if len(rows) == 0:
             return belief
-        trees = self.proba(listener, without_tracks=without_tracks)[rows]
+        trees = self.proba(listener, without_tracks=without_tracks)[rows if tracks is None else tracks[rows]]
         both = np.sqrt(belief.proba[rows] * trees)
         proba = belief.proba.copy()
         proba[rows] = both / both.sum(axis=1, keepdims=True)
         return replace(belief, proba=proba)
 
-    def _outside(self, fold: int) -> NDArray[np.bool_]:
-        listener = self.crowd.listener
-        return np.ones(len(listener), dtype=bool) if fold < 0 else listener % self.n_folds != fold
-
     def _of_fold(self, fold: int) -> Floats:
-        if fold not in self._grown:
-            self._grown[fold] = self._fit(self._outside(fold))
-        return self._grown[fold]
+        grown = self._grown  # a forest that was being grown while ratings went is not kept
+        if fold not in grown:
+            grown[fold] = self._fit(fold)
+        return grown[fold]
 
-    def _fit(self, keep: NDArray[Any]) -> Floats:
+    def _fit(self, fold: int, without_tracks: NDArray[Any] | None = None) -> Floats:
         from sklearn.ensemble import ExtraTreesClassifier
 
         crowd = self.crowd
+        track, listener, label = crowd.version.ratings.everything()[:3]
+        keep = np.ones(len(track), dtype=bool) if fold < 0 else listener % self.n_folds != fold
+        if without_tracks is not None:
+            keep &= ~np.isin(track, without_tracks)
         out = np.full((crowd.n_tracks, crowd.n_classes), 1.0 / crowd.n_classes)
         if keep.any():
             forest = ExtraTreesClassifier(self.n_trees, min_samples_leaf=15, max_features=0.5, random_state=0)
-            forest.fit(self.features[crowd.track[keep]], crowd.label[keep])
+            forest.fit(self.features[track[keep]], label[keep])
             out[:] = 0.0
             out[:, forest.classes_] = forest.predict_proba(self.features)
         return floored(out, crowd.settings.floor)
