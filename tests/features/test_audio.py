@@ -288,3 +288,13 @@ def _swallow(path: Path) -> None:
     for _ in range(5):
         with pytest.raises(TruncatedAudioError):
             load_audio(path)
+
+
+def test_fewer_samples_than_one_at_the_rate_asked_for_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "one.wav"
+    write_audio(path, np.full(1, 0.5), 44100)
+    assert load_audio(path, sr=44100).tolist() == [0.5]
+    with pytest.raises(EmptyAudioError, match="less than one at 16000 Hz"):
+        load_audio(path)
+    with pytest.raises(EmptyAudioError):
+        list(stream_audio(path))

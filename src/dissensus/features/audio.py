@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from dissensus._files import write_bytes
 from dissensus.errors import (
     AudioTooLongError,
+    EmptyAudioError,
     NonFiniteAudioError,
     ParameterError,
     TruncatedAudioWarning,
@@ -135,8 +136,9 @@ def _tell(source: Source, mode: Truncated, on_flaw: Callable[[str], None] | None
 def _resampled(source: Source, sr: int, blocks: Iterable[Block]) -> Iterator[NDArray[np.float32]]:
     """One rate for all blocks; a stream goes on over joined stretches of one rate, and ends where the rate changes."""
     stream: Any = None
-    rate, pending = 0, None
+    rate, pending, n_in = 0, None, 0
     for own, block in blocks:
+        n_in += len(block)
         if own != rate:
             if pending is not None:
                 yield _checked(source, stream.resample_chunk(pending, last=True))
@@ -152,7 +154,10 @@ def _resampled(source: Source, sr: int, blocks: Iterable[Block]) -> Iterator[NDA
             yield _checked(source, stream.resample_chunk(pending))
         pending = block
     if pending is not None:
-        yield _checked(source, stream.resample_chunk(pending, last=True))
+        last = _checked(source, stream.resample_chunk(pending, last=True))
+        if n_in * sr < rate and not len(last):
+            raise EmptyAudioError(f"{source.name}: {n_in} samples at {rate} Hz are less than one at {sr} Hz")
+        yield last
 
 
 def _checked(source: Source, block: NDArray[np.float32]) -> NDArray[np.float32]:
