@@ -1,5 +1,5 @@
 # The two commands:   make demo   make test
-# The daily ones:     make lint types format native-lint native-test bench docs clean
+# The daily ones:     make lint types format native-lint native-test bench fuzz docs clean
 # Before a release:   make test-slow test-nojit native-test-arm wheel test-wheel test-lowest licences faults
 PYTHON ?= python3
 VENV   ?= .venv
@@ -12,7 +12,7 @@ SOURCES := pyproject.toml src/dissensus/_version.py $(shell find native)
 # Wheels are the same bytes for the same sources: their times are that of the last commit.
 export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1700000000)
 
-.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench docs \
+.PHONY: help demo test test-slow test-nojit lint format types native-lint native-test native-test-arm bench fuzz docs \
         wheel test-wheel test-lowest licences faults clean
 
 help: ## Say what can be made
@@ -56,7 +56,7 @@ test-slow: $(VENV)/.installed-dev ## The long tests
 # All but what meets no kernel of Numba's: the command line, files, networks. Marked `compiled`: what would take for ever.
 NOJIT := tests --ignore=tests/cli --ignore=tests/docs --ignore=tests/catalog --ignore=tests/training --ignore-glob='tests/committee/test_cnn*' --ignore=tests/committee/members/test_cnn_head.py \
          --ignore-glob='tests/datasets/test_[dlt]*' \
-         --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_odd_audio.py --ignore=tests/features/test_extract.py \
+         --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_odd_audio.py --ignore=tests/fuzz --ignore=tests/features/test_extract.py \
          --ignore=tests/features/test_pool.py --ignore-glob='tests/test_[air]*'
 
 test-nojit: $(VENV)/.installed-dev ## The tests that meet a kernel, with the JIT off: what the Numba sources say, line by line
@@ -98,6 +98,10 @@ native-test-arm: ## The C++ tests as ARM runs them, optimised, under an emulator
 	  -DCMAKE_EXE_LINKER_FLAGS=-static -DCMAKE_CROSSCOMPILING_EMULATOR=$(ARM_EMULATOR)
 	cmake --build build/native-test-arm --parallel $(JOBS)
 	ctest --test-dir build/native-test-arm --parallel $(JOBS) --output-on-failure
+
+FUZZ_AUDIO ?= 100000
+fuzz: $(VENV)/.installed-dev ## Mutated files, decoded by one process and watched by another: no crash, no hang, typed errors (minutes)
+	$(BIN)/python tests/support/fuzz_audio.py --count $(FUZZ_AUDIO)
 
 bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the tables of docs/benchmarks.md
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-max-time=0.4 --benchmark-min-rounds=3 --benchmark-json=build/benchmarks.json -s -q -W default
