@@ -53,7 +53,10 @@ def export(
         told = loaded[i if len(groups) > 1 else 0][1]
         about = {name: told[name] for name in _KEPT if name in told}
         data_id = str(told.get("data_id", "unstated"))
-        model = export_onnx(members, path, form=form.value, licence=licence, data_id=data_id, about=about)
+        classes = told.get("classes") or ("Q1", "Q2", "Q3", "Q4")
+        model = export_onnx(
+            members, path, classes=classes, form=form.value, licence=licence, data_id=data_id, about=about
+        )
         typer.echo(
             f"{path}: {len(members)} member(s), {path.stat().st_size / 1e6:.1f} MB, largest difference to torch "
             f"{model.metadata['parity_max_abs']:.1e} in a probability"

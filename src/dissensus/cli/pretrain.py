@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
+from dissensus.cli._data_sets import split
 from dissensus.errors import DataFormatError, MissingDependencyError, ParameterError
 
 if TYPE_CHECKING:
@@ -25,6 +28,11 @@ def cnn(
     out: Path = typer.Option(..., "--out", "-o", help="Folder for the weights, and for checkpoints while it runs."),
     audio: Path = typer.Option(
         None, "--audio", help="CSV with columns `path`, `label` and, where songs have several clips, `song`."
+    ),
+    classes: str = typer.Option(
+        None,
+        "--classes",
+        help="All labels, by commas, in the order wanted; default: Q1..Q4, or all that occur, sorted.",
     ),
     synthetic: int = typer.Option(
         0, "--synthetic", help="Train on this many clips of made-up music instead, and print how well it hears others."
@@ -58,6 +66,8 @@ def cnn(
     Members with networks of their own are each tested on the fold they have not heard. With `--shared-trunk` a fifth of the
     songs is put aside first, from the network and from all heads, and they are tested on that.
 
+    Labels are any words: four quadrants, nine emotions. `dissensus export` writes their names into the ONNX file.
+
     **Try it:** `dissensus pretrain cnn --synthetic 400 --width 16 --epochs 40 --learning-rate 0.001 -o models/`
     """
     try:
@@ -70,6 +80,8 @@ def cnn(
 
     if (audio is None) == (synthetic == 0):
         raise ParameterError("give either --audio FILE.csv or --synthetic N")
+    if synthetic and classes is not None:
+        raise ParameterError("--classes is of --audio; made-up music has Q1 to Q4")
     extra = Augmentation(gain_db=6.0, noise_db=30.0, mask_mels=12, mask_frames=30) if augment else Augmentation()
     schedule = Schedule(
         epochs=epochs, adam_epochs=adam_epochs or max(1, epochs // 5), sgd_epochs=sgd_epochs or max(1, epochs // 10),
@@ -90,11 +102,11 @@ def cnn(
             )  # fmt: skip
 
         options |= {"seed": seed, "out": out, "progress": progress}
-        result = _train(audio, synthetic, folds, shared_trunk, options)
+        result = _train(audio, synthetic, folds, shared_trunk, options, split(classes))
     for i, member in enumerate(result.members):
         about = {
             "data_id": result.data_id, "fold": i, "seed": seed, "device": member.device, "precision": member.precision,
-            "shared_trunk": shared_trunk, "train_songs": len(member.train_songs),
+            "shared_trunk": shared_trunk, "classes": result.classes, "train_songs": len(member.train_songs),
             "validation_songs": len(member.validation_songs), "history": [row.__dict__ for row in member.history],
         }  # fmt: skip
         write_weights(out / f"member{i}.safetensors", member.model, about)
@@ -115,12 +127,21 @@ class _Trained(NamedTuple):
     members: list[Any]
     data_id: str
     report: str
+    classes: list[str]
 
 
-def _train(audio: Path, synthetic: int, n_members: int, shared_trunk: bool, options: dict[str, Any]) -> _Trained:
+def _train(
+    audio: Path,
+    synthetic: int,
+    n_members: int,
+    shared_trunk: bool,
+    options: dict[str, Any],
+    classes: Sequence[str] | None = None,
+) -> _Trained:
     """Train on files or on made-up music."""
     import numpy as np
 
+    from dissensus.datasets import QUADRANTS
     from dissensus.evaluation.studies.cnn import study_synthetic
     from dissensus.features.is13 import is13
     from dissensus.features.summary import summary
@@ -136,8 +157,8 @@ def _train(audio: Path, synthetic: int, n_members: int, shared_trunk: bool, opti
             **options,
         )
         data_id = f"dissensus synthetic music, {synthetic} clips, seed {options['seed']}"
-        return _Trained(study.members, data_id, str(study))
-    clips = _read_clips(audio)
+        return _Trained(study.members, data_id, str(study), list(QUADRANTS))
+    clips, names = _read_clips(audio, classes)
     given = {name: value for name, value in options.items() if name != "seed"} | {"random_state": options["seed"]}
     if shared_trunk:
         done = train_shared_trunk(clips, n_members=n_members, **given)
@@ -151,17 +172,17 @@ def _train(audio: Path, synthetic: int, n_members: int, shared_trunk: bool, opti
         macro_f1(clips, rows, np.mean([predict_clips(m.model, clips, rows) for m in voters], axis=0))
         for voters, rows in zip(votes, outside, strict=True)
     ]
-    return _Trained(members, audio.name, f"{whose}: macro F1 {np.mean(scores):.3f}")
+    report = f"{whose}: macro F1 {np.mean(scores):.3f}"
+    return _Trained(members, audio.name, report, names)
 
 
-def _read_clips(path: Path) -> ClipSet:
-    """Clips of a CSV, read from their files when they are needed."""
-    import csv
-
+def _read_clips(path: Path, classes: Sequence[str] | None) -> tuple[ClipSet, list[str]]:
+    """Clips of a CSV, read from their files when they are needed, and the names of the classes."""
     import numpy as np
 
     from dissensus.datasets import QUADRANTS
     from dissensus.features.audio import load_audio
+    from dissensus.tables import open_table
     from dissensus.training.clips import ClipSet
 
     class Files:
@@ -174,23 +195,28 @@ def _read_clips(path: Path) -> ClipSet:
         def __getitem__(self, index: int) -> Any:
             return load_audio(self.paths[index], sr=16_000)
 
-    try:
-        with open(path, newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise DataFormatError(f"{path}: cannot be read ({error.strerror})") from None
-    missing = {"path", "label"} - set(rows[0] if rows else ())
-    if missing:
-        raise DataFormatError(f"{path}: has no column {', '.join(sorted(missing))}; it needs `path` and `label`")
-    order = list(QUADRANTS)
-    for number, row in enumerate(rows, 2):
-        if row["label"] not in order:
-            raise DataFormatError(f"{path}, line {number}: label {row['label']!r} is none of {', '.join(order)}")
-        if not (path.parent / row["path"]).is_file():
-            raise DataFormatError(f"{path}, line {number}: there is no file {row['path']!r}")
-    songs = np.array([row.get("song") or row["path"] for row in rows])
-    labels = [order.index(row["label"]) for row in rows]
-    return ClipSet(Files([path.parent / row["path"] for row in rows]), labels, songs)  # type: ignore[arg-type]
+    table = open_table(path, required=("path", "label", "song"))
+    files, given = table.texts("path").tolist(), table.texts("label").tolist()
+    if not files:
+        raise DataFormatError(f"{path}: no rows; a header with `path` and `label` and one row per clip are needed")
+    quadrants = all(re.fullmatch("Q[0-9]", label) for label in given)
+    order = list(classes or (QUADRANTS if quadrants else sorted(set(given))))
+    if len(set(order)) != len(order) or len(order) < 2:
+        raise ParameterError(f"classes {', '.join(order)}: at least two different ones are needed")
+    for row, (name, label) in enumerate(zip(files, given, strict=True)):
+        if label not in order:
+            raise DataFormatError(
+                f"{table.at(row)}: label {label!r} is none of {', '.join(order)}; name all classes with --classes"
+            )
+        if not (path.parent / name).is_file():
+            raise DataFormatError(f"{table.at(row)}: there is no file {name!r} (paths are relative to the table)")
+    songs = table.texts("song", empty=True).tolist() if "song" in table else [""] * len(files)
+    return ClipSet(
+        Files([path.parent / name for name in files]),  # type: ignore[arg-type]
+        [order.index(label) for label in given],
+        np.array([song or name for song, name in zip(songs, files, strict=True)]),
+        n_classes=len(order),
+    ), order
 
 
 def register(app: typer.Typer) -> None:

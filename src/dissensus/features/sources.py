@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -10,9 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from dissensus._names import escape_name, unescape_name
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.features._folders import files_below, match_pattern
+from dissensus.tables import Table, open_table
 
 __all__ = ["AUDIO_SUFFIXES", "Excerpt", "gather_audio"]
 
@@ -57,10 +59,10 @@ def gather_audio(sources: Iterable[str | os.PathLike[str]]) -> list[Excerpt]:
     ----------
     sources : iterable of str or path
         A folder (searched through, links to folders included, each folder once; ids are paths within it), a file, a glob
-        such as ``"music/**/*.mp3"`` (ids are the paths as found), or a ``.csv`` table with a column ``path`` and, if wanted,
-        ``track_id``, ``start_s``, ``duration_s`` (paths are relative to the table, and may be escaped as in
-        ``errors.csv``). Names that are not UTF-8 give ids escaped by :func:`dissensus.features.escape_name`. Ids of a table
-        are whole numbers where all of them are and fit 64 bits; beside ids of the other kind all are text.
+        such as ``"music/**/*.mp3"`` (ids are the paths as found), or a ``.csv`` table, as any spreadsheet saves it, with a
+        column ``path`` and, if wanted, ``track_id``, ``start_s``, ``duration_s`` (paths are relative to the table, and may be
+        escaped as in ``errors.csv``). Names that are not UTF-8 give ids escaped by :func:`dissensus.features.escape_name`.
+        Ids of a table are whole numbers where all of them are and fit 64 bits; beside ids of the other kind all are text.
 
     Returns
     -------
@@ -116,49 +118,40 @@ def _check_ids(found: Sequence[Excerpt]) -> None:
             )
 
 
-def _from_table(table: Path) -> list[Excerpt]:
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise ParameterError(f"{table}: no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataFormatError(f"{table}: cannot be read as CSV ({error})") from None
-    if not rows:
-        raise DataFormatError(f"{table}: no rows; a header with a column 'path' and one row an excerpt are needed")
-    if "path" not in rows[0]:
-        raise DataFormatError(f"{table}: no column 'path'; it has {', '.join(map(str, rows[0]))}")
-    ids = [(row.get("track_id") or "").strip() for row in rows]
-    whole = all(_WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63 for text in ids)
-    return [_excerpt(table, number, row, whole) for number, row in enumerate(rows, start=2)]
-
-
-def _excerpt(table: Path, line: int, row: dict[str, str], whole_ids: bool) -> Excerpt:
-    name = (row["path"] or "").strip()
-    if not name:
-        raise DataFormatError(f"{table}, line {line}: the path is empty")
-    start, duration = (_seconds(table, line, row, column) for column in ("start_s", "duration_s"))
-    text = (row.get("track_id") or "").strip()
-    if not text:
-        text = (
-            name
-            if start is None and duration is None
-            else f"{name}#{start or 0:g}+{'' if duration is None else duration}"
+def _from_table(path: Path) -> list[Excerpt]:
+    if not path.is_file():
+        raise ParameterError(f"{path}: no such file")
+    table = open_table(path, required=("path", "track_id", "start_s", "duration_s"))
+    if not table.n_rows:
+        raise DataFormatError(
+            f"{path}: no rows, the table is empty; a header with 'path' and one row per excerpt are needed"
         )
-    path = table.parent / name
-    if not os.path.lexists(path):
-        path = table.parent / unescape_name(name)
-    return Excerpt(int(text) if whole_ids else text, str(path), start or 0.0, duration)
+    names = table.texts("path", empty=True).tolist()
+    if "" in names:
+        raise DataFormatError(f"{table.at(names.index(''))}: the path is empty")
+    ids = table.texts("track_id", empty=True).tolist() if "track_id" in table else [""] * table.n_rows
+    start, duration = (_seconds(table, column) for column in ("start_s", "duration_s"))
+    whole = all(_WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63 for text in ids)
+    found = []
+    for name, given, begin, length in zip(names, ids, start, duration, strict=True):
+        text = given
+        if not text:
+            spanned = f"{name}#{begin or 0:g}+{'' if length is None else length}"
+            text = name if begin is None and length is None else spanned
+        place = path.parent / name
+        if not os.path.lexists(place):
+            place = path.parent / unescape_name(name)
+        found.append(Excerpt(int(text) if whole else text, str(place), begin or 0.0, length))
+    return found
 
 
-def _seconds(table: Path, line: int, row: dict[str, str], column: str) -> float | None:
-    text = (row.get(column) or "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise DataFormatError(f"{table}, line {line}: {column}={text!r} is not a number of seconds") from None
-    if not 0 <= value < 1e9 or (column == "duration_s" and value == 0):
-        raise DataFormatError(f"{table}, line {line}: {column}={text} is out of range")
-    return value
+def _seconds(table: Table, column: str) -> list[float | None]:
+    """Spans of a column, None where its cell is empty."""
+    if column not in table:
+        return [None] * table.n_rows
+    values, gap = table.numbers([column], hint=" of seconds")
+    for row in np.flatnonzero(~gap[:, 0]).tolist():
+        value = float(values[row, 0])
+        if not 0 <= value < 1e9 or (column == "duration_s" and value == 0):
+            raise DataFormatError(f"{table.at(row)}: {column}={value:g} is out of range")
+    return [None if empty else float(value) for value, empty in zip(values[:, 0], gap[:, 0], strict=True)]

@@ -68,7 +68,7 @@ def read_delimited(
     text = read_text(path)
     body_at, first_line, given = _skip_to_header(text)
     if body_at == len(text):
-        raise DataFormatError(f"{path}: cannot be read: it is empty; a header line is expected")
+        raise DataFormatError(f"{path}: cannot be read: it is empty, with no rows; a header line is expected")
     text = text[body_at:]
     mark = given or _delimiter(text, set(required), delimiter)
     header, header_lines, start = _header(text, mark, path, first_line)
