@@ -71,7 +71,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnx": ("training/",),
     "onnxscript": ("training/",),
     "onnxruntime": ("committee/cnn.py", "training/"),
-    "xgboost": ("committee/members/boosted.py",),
+    "xgboost": ("committee/members/boosted.py", "committee/members/booster_trees.py"),
     "soundfile": ("features/audio.py", "features/_source.py"),
     "opensmile": ("features/opensmile_adapter.py",),
     "matplotlib": ("evaluation/",),

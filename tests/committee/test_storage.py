@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def nothing(body: Any, tensors: Any) -> None:
 
 FORGERIES = {
     "format": lambda body, tensors: body.update(format="other"),
-    "newer": lambda body, tensors: body.update(format_version=2),
+    "newer": lambda body, tensors: body.update(format_version=99),
     "kind": lambda body, tensors: body["members"][0].update(kind="os.system"),
     "kind of another type": lambda body, tensors: body["members"][0].update(kind=["gnb"]),
     "parameter": lambda body, tensors: body["members"][0]["params"].update(evil=1),
@@ -144,7 +145,10 @@ FORGERIES = {
     "negative variance": lambda body, tensors: tensors[body["members"][0]["arrays"]["var_"]].fill(-1),
     "zero scale": lambda body, tensors: tensors[body["scaler"]["scale"]].fill(0),
     "labels": lambda body, tensors: tensors[body["rehearsal"]["y"]].fill(4),
-    "trees": lambda body, tensors: tensors[body["members"][4]["arrays"]["booster_"]].fill(0),
+    "trees": lambda body, tensors: tensors[body["members"][4]["arrays"]["fit.left"]].fill(1),
+    "a feature beyond": lambda body, tensors: tensors[body["members"][4]["arrays"]["fit.feature"]].fill(99),
+    "a leaf that is not finite": lambda body, tensors: tensors[body["members"][4]["arrays"]["fit.value"]].fill(np.inf),
+    "trees without a part": lambda body, tensors: body["members"][4]["arrays"].pop("fit.right"),
     "a list": lambda body, tensors: body.update(members="gnb"),
 }
 
@@ -162,17 +166,29 @@ def test_forged_descriptions_are_refused(committee: Committee, tmp_path: Path, n
 
 
 def test_trees_of_another_width_are_refused(committee: Committee, tmp_path: Path) -> None:
+    """As version 0.1.0 wrote trees, too: its own format's bytes, which are read and checked by us."""
     X, y, track = data()
-    other = Committee.pretrain(X[:, :3], y, track, kinds=(BoostedTrees(n_rounds=2),), n_folds=1)
-    trees = np.frombuffer(bytes(other.members[0].booster_.save_raw("ubj")), dtype=np.uint8)
+    wide = BoostedTrees(n_rounds=2).fit(X, y)
+    narrow = BoostedTrees(n_rounds=2).fit(X[:, :3], y)
     path = tmp_path / "model"
     committee.save(path)
-    path.write_bytes(
-        rewritten(
-            path.read_bytes(), lambda body, tensors: tensors.update({body["members"][4]["arrays"]["booster_"]: trees})
-        )
-    )
-    with pytest.raises(ModelFormatError, match="3"):
+
+    def older(member: BoostedTrees) -> Callable[[Any, Any], None]:
+        def change(body: Any, tensors: Any) -> None:
+            arrays = body["members"][4]["arrays"]
+            for name in [name for name in arrays if name.startswith("fit.")]:
+                del arrays[name]
+            arrays["booster_"] = "older"
+            tensors["older"] = np.frombuffer(bytes(member.booster_.save_raw("ubj")), dtype=np.uint8)
+
+        return change
+
+    raw = path.read_bytes()
+    path.write_bytes(rewritten(raw, older(wide)))
+    loaded = Committee.load(path).members[4]
+    np.testing.assert_array_equal(loaded.booster_.inplace_predict(X), wide.booster_.inplace_predict(X))
+    path.write_bytes(rewritten(raw, older(narrow)))
+    with pytest.raises(ModelFormatError, match="3 features"):
         Committee.load(path)
 
 

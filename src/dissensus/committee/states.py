@@ -10,24 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.committee.members import KINDS, kind_of
-from dissensus.committee.members.state import FileParts, Shared
+from dissensus.committee.members.state import FileParts
 from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelError
 
-__all__ = ["as_array", "dump", "owner", "restore"]
-
-
-def as_array(value: Any) -> NDArray[Any]:
-    """An array as it is; a shared part as it is written."""
-    return value.as_array() if isinstance(value, Shared) else np.asarray(value)
-
-
-def owner(value: Any) -> Any:
-    """What an array or a shared part is told apart by."""
-    return value.part if isinstance(value, Shared) else value
+__all__ = ["dump", "restore"]
 
 
 def dump(kind: str, member: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Parameters, values, and arrays or shared parts of a member.
+    """Parameters, values, and arrays of a member.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""A committee in one safetensors file: arrays, boosted trees as UBJSON bytes, and JSON that says what they are.
+"""A committee in one safetensors file: arrays, and JSON that says what they are.
 
-Nothing is pickled or unpickled. Sizes and counts are checked before the file is parsed, a SHA-256 over contents before any
-of it is used; members are rebuilt by name from a fixed list of kinds. The digest finds damage, not malice: a file from a
-stranger can carry a right digest over wrong trees, so load only what you trust or made.
+Nothing is pickled or unpickled, and no native parser sees a byte of the file that was not checked: sizes and counts before it is
+parsed, a SHA-256 over contents before any of it is used, boosted trees node by node. Members are rebuilt by name from a
+fixed list of kinds.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from dissensus.errors import DissensusError, ModelFormatError, ParameterError, U
 __all__ = ["FORMAT", "FORMAT_VERSION", "MAX_BYTES", "load", "save"]
 
 FORMAT = "dissensus.committee"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+#: Version 1 held XGBoost's own bytes where version 2 holds arrays.
+_READABLE = (1, 2)
 MAX_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 20
 MAX_TENSORS = 10_000
-_DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "U8": np.uint8}
+_DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
 
 
 def save(committee: Committee, path: str | Path) -> None:
@@ -52,11 +54,11 @@ def save(committee: Committee, path: str | Path) -> None:
 
     def put(array: Any) -> str:
         """Name of a tensor; what several members share is written once."""
-        known = id(states.owner(array))
+        known = id(array)
         if known not in names:
-            keep.append(states.owner(array))
+            keep.append(array)
             names[known] = f"t{len(names)}"
-            tensors[names[known]] = np.ascontiguousarray(states.as_array(array))
+            tensors[names[known]] = np.ascontiguousarray(array)
         return names[known]
 
     body: dict[str, Any] = {
@@ -197,9 +199,9 @@ def _parse(raw: bytes) -> Committee:
     body = json.loads(text)
     if body.get("format") != FORMAT:
         raise ModelFormatError(f"format {body.get('format')!r}, expected {FORMAT!r}")
-    if body.get("format_version") != FORMAT_VERSION:
+    if body.get("format_version") not in _READABLE:
         raise ModelFormatError(
-            f"format version {body.get('format_version')!r}; this release reads version {FORMAT_VERSION}"
+            f"format version {body.get('format_version')!r}; this release reads versions {_READABLE}"
         )
     for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -1,9 +1,8 @@
-"""Gradient-boosted trees: XGBoost's own interface, with the classes fixed by us. The one file that imports xgboost."""
+"""Gradient-boosted trees: XGBoost grows them and predicts, for classes fixed by us."""
 
 from __future__ import annotations
 
 import copy
-import json
 import threading
 import weakref
 from collections.abc import Sequence
@@ -21,9 +20,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from dissensus._threads import thread_budget
 from dissensus.committee._rows import as_classes, distinct_rows, encode
+from dissensus.committee.members.booster_trees import BoosterTrees
 from dissensus.committee.members.margins import kept_margin, never_changes, same_windows
 from dissensus.committee.members.small_trees import Bins, SmallTrees, grow
-from dissensus.committee.members.state import FileParts, MemberState, Shared
+from dissensus.committee.members.state import FileParts, MemberState
 from dissensus.errors import ModelFormatError, ParameterError
 
 if TYPE_CHECKING:
@@ -310,11 +310,11 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         return margin if self.correction_ is None else self.correction_.add_to(margin, X)
 
     def held_parts(self) -> dict[str, Any]:
-        """Trees, for a file: those of ``fit`` as their own format's bytes, small ones as arrays."""
+        """Trees, for a file, as arrays."""
         parts: dict[str, Any] = {}
         if self.booster_ is not None:
-            booster = self.booster_
-            parts["booster_"] = Shared(booster, lambda: np.frombuffer(booster_to_bytes(booster), dtype=np.uint8))
+            trees = _arrays_of(self.booster_, self._n_outputs, self.n_features_in_)
+            parts |= {f"fit.{name}": array for name, array in trees.parts().items()}
         small = {f"continued_{i}": trees for i, trees in enumerate(self.continued_)}
         if self.correction_ is not None:
             small["correction"] = self.correction_
@@ -331,13 +331,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             A part is missing, unknown, or does not fit.
         """
         self.booster_ = None
-        held = parts.names.get("booster_")
-        if held is not None:
-            if held not in parts.made:
-                raw = parts.take(held, "u1", ("N",)).tobytes()
-                parts.made[held] = _booster_for(raw, self._n_outputs, self.n_features_in_)
-            self.booster_ = parts.made[held]
-        listed = set(parts.names) - {"booster_"}
+        of_fit = {name for name in parts.names if name == "booster_" or name.startswith("fit.")}
+        if of_fit:
+            self.booster_ = self._restored_booster(parts, of_fit)
+        listed = set(parts.names) - of_fit
         corrected = "correction.feature" in listed
         n_continued = len(listed) // len(SmallTrees.PARTS) - int(corrected)
         names = [f"continued_{i}" for i in range(n_continued)] + ["correction"] * corrected
@@ -353,6 +350,26 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
         ]
         self.continued_ = tuple(trees[:n_continued])
         self.correction_ = trees[-1] if corrected else None
+
+    def _restored_booster(self, parts: FileParts, of_fit: set[str]) -> Any:
+        """The trees of ``fit``, checked before XGBoost sees them; members that share them in the file share them here."""
+        known = "|".join(parts.names[name] for name in sorted(of_fit))
+        if known not in parts.made:
+            shape = self._n_outputs, self.n_features_in_
+            if of_fit == {"booster_"}:  # as version 0.1.0 wrote them
+                trees = BoosterTrees.from_bytes(parts.array("booster_", "u1", ("N",)).tobytes(), *shape)
+            elif of_fit == {f"fit.{part}" for part in BoosterTrees.PARTS}:
+                trees = BoosterTrees(
+                    **{part: parts.array(f"fit.{part}", *form) for part, form in BoosterTrees.PARTS.items()}  # type: ignore[arg-type]
+                )
+                trees.check(*shape)
+            else:
+                raise ModelFormatError("an xgb member has other parts than this release's")
+            booster = trees.booster(*shape)
+            with _arrays_lock:
+                _arrays[booster] = trees
+            parts.made[known] = booster
+        return parts.made[known]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Probabilities ``(n_samples, n_classes)``, rows summing to 1; uniform before the first tree."""
@@ -460,35 +477,16 @@ def _obey_budget(trees: Any) -> None:
         _threads_of[trees] = thread_budget()
 
 
-def booster_to_bytes(booster: Any) -> bytes:
-    """A booster as UBJSON."""
-    return bytes(booster.save_raw(raw_format="ubj"))
+_arrays: weakref.WeakKeyDictionary[Any, BoosterTrees] = weakref.WeakKeyDictionary()
+_arrays_lock = threading.Lock()
 
 
-def booster_from_bytes(raw: bytes) -> Any:
-    """A booster from UBJSON.
-
-    Raises
-    ------
-    ModelFormatError
-        XGBoost cannot read it.
-    """
-    import xgboost
-
-    booster = xgboost.Booster()
-    try:
-        booster.load_model(bytearray(raw))
-    except xgboost.core.XGBoostError as error:
-        raise ModelFormatError(f"the boosted trees cannot be read: {str(error).splitlines()[0]}") from None
-    return booster
-
-
-def _booster_for(raw: bytes, n_outputs: int, n_features: int) -> Any:
-    booster = booster_from_bytes(raw)
-    learner = json.loads(booster.save_config())["learner"]["learner_model_param"]
-    if int(learner["num_class"]) != n_outputs or int(learner["num_feature"]) != n_features:
-        raise ModelFormatError(
-            f"boosted trees for {learner['num_class']} classes and {learner['num_feature']} features; "
-            f"the committee has {n_outputs} and {n_features}"
-        )
-    return booster
+def _arrays_of(booster: Any, n_outputs: int, n_features: int) -> BoosterTrees:
+    """The trees of a booster as arrays, the same arrays every time: boosters are replaced, never changed."""
+    with _arrays_lock:
+        found = _arrays.get(booster)
+    if found is None:
+        found = BoosterTrees.of(booster, n_outputs, n_features)
+        with _arrays_lock:
+            found = _arrays.setdefault(booster, found)
+    return found

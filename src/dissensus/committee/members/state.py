@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FileParts", "MemberState", "Shared"]
+__all__ = ["FileParts", "MemberState"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,6 @@ class MemberState:
 
     arrays: Mapping[str, tuple[str, tuple[str, ...]]]
     values: tuple[str, ...] = ()
-
-
-class Shared(NamedTuple):
-    """A part that is no array, and how it is written as one; members that share it share its array in the file."""
-
-    part: Any
-    as_array: Callable[[], NDArray[Any]]
 
 
 class FileParts(NamedTuple):
