@@ -36,11 +36,11 @@ def environment(folder: Path, wheel: Path) -> Path:
     return python
 
 
-def copy_tests(folder: Path) -> None:
-    """The tests and the settings of pytest, and nothing else of the checkout."""
+def copy_tests(folder: Path, package: str) -> None:
+    """The tests and the settings of pytest, and nothing else of the checkout; examples are those of the installed package."""
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", *OF_THE_CHECKOUT))
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-    settings["testpaths"] = ["tests"]
+    settings["testpaths"] = ["tests", package]
     lines = ["[pytest]"]
     for key, value in settings.items():
         # one argument per line, but for addopts, which pytest splits at spaces
@@ -60,10 +60,11 @@ def main() -> None:
         folder = Path(scratch, "work")
         folder.mkdir()
         python = given.python.absolute() if given.python else environment(Path(scratch, "env"), given.wheel.absolute())
-        copy_tests(folder)
         variables = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-        where = "import dissensus, dissensus._native; print('tests of', dissensus.__file__)"
-        subprocess.run([python, "-c", where], cwd=folder, env=variables, check=True)
+        where = "import dissensus, dissensus._native; print(*dissensus.__path__)"
+        package = subprocess.check_output([python, "-c", where], cwd=folder, env=variables, text=True).strip()
+        print(f"tests of {package}", flush=True)
+        copy_tests(folder, package)
         done = subprocess.run([python, "-m", "pytest", *given.options], cwd=folder, env=variables)
     sys.exit(done.returncode)
 
