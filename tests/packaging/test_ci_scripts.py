@@ -136,7 +136,12 @@ def test_libraries_that_wheels_carry_are_found_and_extension_modules_are_not(tmp
 def test_the_settings_of_pytest_come_along_with_the_tests(tmp_path: Path) -> None:
     _script("suite").copy_tests(tmp_path, "/where/it/is/dissensus")
     text = (tmp_path / "pytest.ini").read_text()
-    for words in ("filterwarnings = error", "--import-mode=importlib", "xfail_strict = true", "testpaths = tests/where/it/is/dissensus"):
+    for words in (
+        "filterwarnings = error",
+        "--import-mode=importlib",
+        "xfail_strict = true",
+        "testpaths = tests/where/it/is/dissensus",
+    ):
         assert words in text.replace("\n    ", "")
     assert not list(tmp_path.rglob("test_makefile.py"))
     assert list(tmp_path.rglob("test_contracts.py"))
