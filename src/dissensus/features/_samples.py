@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.errors import ParameterError
 
-__all__ = ["all_finite", "check_span", "downmix"]
+__all__ = ["all_finite", "as_sixteen_bits", "check_span", "downmix"]
 
 
 def downmix(block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -27,6 +29,15 @@ def all_finite(x: NDArray[np.float32]) -> bool:
     """Whether no sample is NaN or infinite; a dot product tells at the speed of memory in all but rare cases."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.dot(x, x))) or bool(np.isfinite(x).all())
+
+
+def as_sixteen_bits(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """The samples as a 16-bit file holds them: rounded to steps of 2**-15, clipped to [-1, 1 - 2**-15]; always a copy.
+
+    Descriptors that depend on signs and ratios would otherwise describe, in silence, the noise of the decoder.
+    """
+    steps = np.rint(np.clip(samples, -1.0, 1.0) * 32768.0)
+    return np.asarray(np.minimum(steps, 32767.0) / 32768.0, dtype=np.float32)
 
 
 def check_span(sr: int, start_s: float, duration_s: float | None) -> None:

@@ -54,7 +54,8 @@ def is13_descriptors(
     Parameters
     ----------
     signal : (n_samples,) array_like of float
-        Mono samples, full scale +-1; at least 60 ms.
+        Mono samples, full scale +-1; at least 60 ms. They are taken as a 16-bit file holds them, rounded to steps of
+        ``2**-15`` and clipped at full scale: what a decoder leaves in silence under -96 dB changes nothing.
     sr : int
         Sample rate in Hz, 8000 to 192000. Frame sizes are rounded to whole samples.
     voiced_deltas : {"running", "pairs"}
@@ -120,7 +121,7 @@ def is13(
     Parameters
     ----------
     signal : (n_samples,) array_like of float
-        Mono samples, full scale +-1; at least 60 ms.
+        Mono samples, full scale +-1, taken as a 16-bit file holds them; at least 60 ms.
     sr : int
         Sample rate in Hz, 8000 to 192000.
     window_s : float

@@ -16,6 +16,7 @@ from dissensus._backend import resolve
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_float, check_count
 from dissensus.errors import EmptyAudioError, NonFiniteAudioError, ParameterError
+from dissensus.features._samples import as_sixteen_bits
 from dissensus.features.is13_plan import HOP_S, LONG_S, plan_for
 
 __all__ = ["DescriptorStream", "IS13Stream", "window_count", "window_frames"]
@@ -85,8 +86,7 @@ class DescriptorStream:
         if not finite.all():
             at = self.n_samples + int(np.argmin(finite))
             raise NonFiniteAudioError(f"signal[{at}] is not finite: repair or drop such samples first")
-        with np.errstate(over="ignore"):
-            self._signal = np.concatenate([self._signal, part.astype(np.float32, copy=False)])
+        self._signal = np.concatenate([self._signal, as_sixteen_bits(part)])
         self.n_samples += len(part)
         # A whole step and more: at least one frame is left for ``finish``.
         while (self.n_samples - len(self.plan.long_window)) // self.plan.hop + 1 > self._frames + _STEP:

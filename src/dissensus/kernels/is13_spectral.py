@@ -74,7 +74,7 @@ def _statistics(power, before, table, channel, logs, row):  # type: ignore[no-un
         fourth += p * d * d
     second /= total
     row[34] = centroid
-    row[35] = (mass * math.log(total) - surprise) / (total * math.log(2.0))
+    row[35] = max((mass * math.log(total) - surprise) / (total * math.log(2.0)), 0.0)
     row[36] = second
     if second > 0.0:
         row[37] = third / total / second**1.5

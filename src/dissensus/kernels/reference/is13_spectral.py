@@ -65,7 +65,7 @@ def is13_spectral(
             variance = share @ (hz - centroid) ** 2
             row[34] = centroid
             floored = np.maximum(ac, 1e-7) / total
-            row[35] = -np.sum(floored * np.log2(floored))
+            row[35] = max(-np.sum(floored * np.log2(floored)), 0.0)
             row[36] = variance
             if variance > 0.0:
                 row[37] = share @ (hz - centroid) ** 3 / variance**1.5
