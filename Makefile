@@ -102,6 +102,7 @@ native-test-arm: ## The C++ tests as ARM runs them, optimised, under an emulator
 FUZZ_AUDIO ?= 100000
 fuzz: $(VENV)/.installed-dev ## Mutated files, decoded by one process and watched by another: no crash, no hang, typed errors (minutes)
 	$(BIN)/python tests/support/fuzz_audio.py --count $(FUZZ_AUDIO)
+	$(BIN)/python tests/support/fuzz_bundles.py --count 50000
 
 bench: $(VENV)/.installed-bench ## Every benchmark beside its peer; writes the tables of docs/benchmarks.md
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-max-time=0.4 --benchmark-min-rounds=3 --benchmark-json=build/benchmarks.json -s -q -W default
