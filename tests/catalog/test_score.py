@@ -77,10 +77,10 @@ def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_chunks_of_a_stream_are_those_of_the_whole(music: Path) -> None:
     for path in sorted(music.iterdir()):
         want = all_chunks(load_audio(path))
-        assert np.array_equal(np.stack([chunk for chunk, _ in _chunks(path, "error")]), want), path.name
+        assert np.array_equal(np.stack([chunk for chunk, _ in _chunks(path, "error", [])]), want), path.name
     span = Excerpt(1, str(music / "b.flac"), 1.0, 5.0)
     want = all_chunks(load_audio(music / "b.flac", start_s=1.0, duration_s=5.0))
-    assert np.array_equal(np.stack([chunk for chunk, _ in _chunks(span, "error")]), want)
+    assert np.array_equal(np.stack([chunk for chunk, _ in _chunks(span, "error", [])]), want)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

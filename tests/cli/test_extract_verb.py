@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import odd_audio
 import pytest
 from typer.testing import CliRunner
 
@@ -73,3 +74,18 @@ def test_extract_of_nothing_is_an_error_of_ours(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["extract", str(tmp_path / "none"), "-o", str(tmp_path / "p")])
     assert isinstance(done.exception, ParameterError)
     assert not (tmp_path / "p").exists()
+
+
+def test_extract_uses_what_is_nearly_whole_and_refuses_it_on_request(tmp_path: Path) -> None:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    pcm = odd_audio.pcm(2 * 44100)
+    (folder / "a.wav").write_bytes(odd_audio.wav(pcm[:-4000], size=len(pcm)))
+    command = ["extract", str(folder), "--features", "summary", "--jobs", "1", "-o"]
+    used = CliRunner().invoke(app, [*command, str(tmp_path / "used")])
+    assert used.exit_code == 0, used.output
+    assert "remarks on 1 of the files used" in used.stdout and "ends early" in used.stdout
+    with pytest.raises(DecodeError, match="none of the 1 files"):
+        CliRunner().invoke(app, [*command, str(tmp_path / "strict"), "--strict"], catch_exceptions=False)
+    both = CliRunner().invoke(app, [*command, str(tmp_path / "both"), "--strict", "--keep-truncated"])
+    assert both.exit_code == 2 and "choose one" in both.output

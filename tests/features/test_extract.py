@@ -11,6 +11,7 @@ from pathlib import Path
 
 import crashing_work
 import numpy as np
+import odd_audio
 import pytest
 
 from dissensus import Pool, log_mel
@@ -209,3 +210,35 @@ def test_the_opensmile_adapter_orders_its_columns_as_ours(music: Path) -> None:
     np.testing.assert_allclose(X[0, level], 0.01, rtol=0.3)  # frames reach over the step
     np.testing.assert_allclose(X[-1, level], 0.3, rtol=0.1)
     assert X[0, level - 1] < 0.2 * X[1, level - 1]  # only the second window holds the step
+
+
+def test_files_that_end_a_little_early_are_used_and_noted(tmp_path: Path) -> None:
+    import csv
+
+    folder = tmp_path / "music"
+    folder.mkdir()
+    pcm = odd_audio.pcm(3 * 44100)
+    (folder / "early.wav").write_bytes(odd_audio.wav(pcm[: -4 * 4410], size=len(pcm)))  # a tenth of a second is missing
+    (folder / "half.wav").write_bytes(odd_audio.wav(pcm[: len(pcm) // 2], size=len(pcm)))
+    (folder / "open.wav").write_bytes(odd_audio.wav(pcm, size=0, riff=0))
+    choice = FeatureChoice("summary")
+
+    def notes() -> list[list[str]]:
+        with open(tmp_path / "pool" / "notes.csv", newline="", encoding="utf-8") as file:
+            return list(csv.reader(file))
+
+    report = extract(gather_audio([folder]), tmp_path / "pool", choice)
+    assert (report.n_added, [kind for _, _, kind, _ in report.errors]) == (2, ["TruncatedAudioError"])
+    head, early, never = notes()
+    assert head == ["track_id", "path", "note"]
+    assert early[0] == "early.wav" and "used although it ends early" in early[2]
+    assert never[0] == "open.wav" and "never closed" in never[2]
+    assert [(track, note) for track, _, note in report.notes] == [(early[0], early[2]), (never[0], never[2])]
+    (folder / "tail.flac").write_bytes(odd_audio.encoded("FLAC", "PCM_16") + odd_audio.garbage())
+    again = extract(gather_audio([folder]), tmp_path / "pool", choice, jobs=2)
+    assert (again.n_added, again.n_there) == (1, 2)
+    assert [row[0] for row in notes()] == ["track_id", "early.wav", "open.wav", "tail.flac"]
+    strict = extract(gather_audio([folder]), tmp_path / "strict", FeatureChoice("summary", truncated="error"))
+    assert sorted(str(track) for track, _, _, _ in strict.errors) == ["early.wav", "half.wav"]
+    kept = extract(gather_audio([folder]), tmp_path / "kept", FeatureChoice("summary", truncated="keep"))
+    assert kept.errors == []

@@ -121,7 +121,7 @@ def test_a_file_that_is_nearly_whole_is_used_with_a_warning(placed, tmp_path: Pa
         got = load_audio(path, sr=44100)
     assert len(got) == 44100 * 4 * 995 // 1000
     said: list[str] = []
-    parts = list(stream_audio(path, sr=44100, on_flaw=said.append))
+    parts = list(stream_audio(path, sr=44100, on_note=said.append))
     assert np.array_equal(np.concatenate(parts), got)
     assert len(said) == 1 and "data chunk declares" in said[0]
     with pytest.raises(TruncatedAudioError, match="--keep-truncated"):

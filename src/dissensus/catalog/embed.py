@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from dissensus.catalog.pipeline import Heard, hear
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import ParameterError
 from dissensus.features import Pool, PoolWriter
-from dissensus.features.audio import decoder_versions
+from dissensus.features.audio import Truncated, decoder_versions
 from dissensus.features.extract import ExtractReport, Outcome, Progress, collect, still_to_do
 from dissensus.features.sources import Excerpt
 
@@ -52,7 +52,7 @@ def track_mean(proba: NDArray[np.float32]) -> NDArray[np.float32]:
 def _outcome(clip: Heard) -> Outcome:
     if clip.error is not None:
         return Outcome(None, kind=type(clip.error).__name__, message=escape_name(str(clip.error)))
-    return Outcome(clip.embedding, clip.audio_s)
+    return Outcome(clip.embedding, clip.audio_s, notes=clip.notes)
 
 
 def embed_clips(
@@ -121,7 +121,7 @@ def embed_files(
     *,
     batch_size: int = 8,
     n_threads: int | None = None,
-    truncated: Literal["error", "keep"] = "error",
+    truncated: Truncated = "nearly",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExtractReport:
     """Write the embeddings of audio files to a pool on disk: resumable, bad files set aside in its ``errors.csv``.
@@ -143,8 +143,8 @@ def embed_files(
     n_threads : int, optional
         With 2 or more, files are decoded while the network runs, by a thread of its own. Default: so, unless ``set_threads``
         was called with 1. The network's own threads are those of ``set_threads``.
-    truncated : {"error", "keep"}
-        A file that ends early is a bad file, or is used as far as it goes.
+    truncated : {"nearly", "error", "keep"}
+        As for :func:`~dissensus.features.load_audio`.
     on_progress : callable, optional
         Called after every file.
 

@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE, all_chunks
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import DecodeError, DissensusError, ModelFormatError, ParameterError
 from dissensus.features import MelPlan, stream_audio
+from dissensus.features.audio import Truncated
 from dissensus.features.sources import Excerpt
 
 __all__ = ["AHEAD", "Heard", "hear"]
@@ -44,6 +45,8 @@ class Heard:
         Seconds of the clip that went through the network; what a short one is repeated by does not count.
     error : DissensusError or None
         Why there is nothing of this clip; the arrays are empty then.
+    notes : tuple of str
+        Remarks on its file.
     """
 
     track_id: Any
@@ -51,6 +54,7 @@ class Heard:
     embedding: NDArray[np.float32]
     audio_s: float = 0.0
     error: DissensusError | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -58,16 +62,22 @@ class _Batch:
     """Chunks of one or several clips, and the clips that are complete with it."""
 
     chunks: list[NDArray[np.float32]] = field(default_factory=list)
-    #: (clip, chunks of it in this batch, its samples so far where it ends here, its error)
-    runs: list[tuple[Any, int, int | None, DissensusError | None]] = field(default_factory=list)
+    #: (clip, chunks of it in this batch, its samples so far where it ends here, its error, remarks on its file)
+    runs: list[tuple[Any, int, int | None, DissensusError | None, tuple[str, ...]]] = field(default_factory=list)
 
     def note(
-        self, track_id: Any, count: int, *, n_samples: int | None = None, error: DissensusError | None = None
+        self,
+        track_id: Any,
+        count: int,
+        *,
+        n_samples: int | None = None,
+        error: DissensusError | None = None,
+        notes: Iterable[str] = (),
     ) -> None:
-        self.runs.append((track_id, count, n_samples, error))
+        self.runs.append((track_id, count, n_samples, error, tuple(notes)))
 
 
-def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[tuple[NDArray[np.float32], int]]:
+def _chunks(source: Any, truncated: Truncated, notes: list[str]) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Every non-overlapping chunk of a clip, (CHUNK_SAMPLES,) each, and its own samples: a short clip is reflected."""
     if isinstance(source, (str, os.PathLike)):
         source = Excerpt(0, os.fspath(source))
@@ -76,7 +86,12 @@ def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[tuple[
             yield chunk, min(len(source), CHUNK_SAMPLES)
         return
     blocks = stream_audio(
-        source.path, sr=SAMPLE_RATE, start_s=source.start_s, duration_s=source.duration_s, truncated=truncated
+        source.path,
+        sr=SAMPLE_RATE,
+        start_s=source.start_s,
+        duration_s=source.duration_s,
+        truncated=truncated,
+        on_note=notes.append,
     )
     kept, n_chunks = np.zeros(0, dtype=np.float32), 0
     for block in blocks:
@@ -88,16 +103,15 @@ def _chunks(source: Any, truncated: Literal["error", "keep"]) -> Iterator[tuple[
         yield all_chunks(kept)[0], len(kept)
 
 
-def _batches(
-    form: str, clips: Iterable[tuple[Any, Any]], batch_size: int, truncated: Literal["error", "keep"]
-) -> Iterator[_Batch]:
+def _batches(form: str, clips: Iterable[tuple[Any, Any]], batch_size: int, truncated: Truncated) -> Iterator[_Batch]:
     """Full batches, whatever the clips; what the network takes is ready in them."""
     batch = _Batch()
     for track_id, source in clips:
         pending, n_samples = 0, 0  # chunks of this clip in the batch at hand; its samples so far
         error: DissensusError | None = None
+        notes: list[str] = []
         try:
-            for chunk, own in _chunks(source, truncated):
+            for chunk, own in _chunks(source, truncated, notes):
                 n_samples += own
                 batch.chunks.append(chunk if form == "signal" else _PLAN(chunk).T[None])
                 pending += 1
@@ -111,7 +125,7 @@ def _batches(
             why = (bad.strerror if isinstance(bad, OSError) else str(bad)) or type(bad).__name__
             name = source.path if isinstance(source, Excerpt) else source if isinstance(source, str) else track_id
             error = DecodeError(f"{name}: cannot be used ({why})")
-        batch.note(track_id, pending, n_samples=n_samples, error=error)
+        batch.note(track_id, pending, n_samples=n_samples, error=error, notes=notes)
     if batch.runs:
         yield batch
 
@@ -160,7 +174,7 @@ def hear(
     *,
     batch_size: int = 32,
     n_threads: int = 2,
-    truncated: Literal["error", "keep"] = "error",
+    truncated: Truncated = "nearly",
 ) -> Iterator[Heard]:
     """Run a CNN over clips; results come in their order, each as soon as its last chunk went through.
 
@@ -174,8 +188,8 @@ def hear(
         Chunks that go through the network at a time; clips share batches.
     n_threads : int
         With 2 or more, a thread of its own prepares batches.
-    truncated : {"error", "keep"}
-        A file that ends early is an error, or is used as far as it goes.
+    truncated : {"nearly", "error", "keep"}
+        As for :func:`~dissensus.features.load_audio`.
 
     Yields
     ------
@@ -201,14 +215,14 @@ def hear(
         )
         proba, embedding = model.predict(np.stack(batch.chunks), batch_size=batch_size) if batch.chunks else nothing
         at = 0
-        for track_id, count, n_samples, error in batch.runs:
+        for track_id, count, n_samples, error, notes in batch.runs:
             parts.append((proba[at : at + count], embedding[at : at + count]))
             at += count
             if n_samples is None:
                 continue
             if error is None:
                 all_proba, all_embedding = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-                yield Heard(track_id, all_proba, all_embedding, n_samples / SAMPLE_RATE)
+                yield Heard(track_id, all_proba, all_embedding, n_samples / SAMPLE_RATE, notes=notes)
             else:
                 yield Heard(track_id, *nothing, error=error)
             parts = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from dissensus.catalog.pipeline import hear
 from dissensus.committee import Committee
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import DissensusError
+from dissensus.features.audio import Truncated
 from dissensus.features.sources import Excerpt
 
 __all__ = ["Scored", "score_files"]
@@ -35,12 +36,15 @@ class Scored:
         Seconds that were heard.
     error : DissensusError or None
         Why the file cannot be used; its message names it.
+    notes : tuple of str
+        Remarks on a file that was used: cut off a little early, a header that counts wrongly, decoded by another program.
     """
 
     track_id: Any
     proba: NDArray[np.float32] | None
     audio_s: float = 0.0
     error: DissensusError | None = None
+    notes: tuple[str, ...] = ()
 
 
 def score_files(
@@ -50,7 +54,7 @@ def score_files(
     committee: Committee | None = None,
     batch_size: int = 8,
     n_threads: int | None = None,
-    truncated: Literal["error", "keep"] = "error",
+    truncated: Truncated = "nearly",
 ) -> Iterator[Scored]:
     """Score audio files with the members of a CNN, or with heads on its embeddings.
 
@@ -71,8 +75,8 @@ def score_files(
     n_threads : int, optional
         With 2 or more, files are decoded while the network runs, by a thread of its own. Default: so, unless ``set_threads``
         was called with 1. The network's own threads are those of ``set_threads``.
-    truncated : {"error", "keep"}
-        A file that ends early is a bad file, or is used as far as it goes.
+    truncated : {"nearly", "error", "keep"}
+        As for :func:`~dissensus.features.load_audio`.
 
     Yields
     ------
@@ -99,7 +103,9 @@ def _scored(clips: Iterable[Any], committee: Committee | None) -> Iterator[Score
         if clip.error is not None:
             yield Scored(clip.track_id, None, error=clip.error)
         elif committee is None:
-            yield Scored(clip.track_id, track_mean(clip.proba), clip.audio_s)
+            yield Scored(clip.track_id, track_mean(clip.proba), clip.audio_s, notes=clip.notes)
         else:
             one_track = np.zeros(len(clip.embedding), dtype=np.int64)
-            yield Scored(clip.track_id, committee.predict_proba(clip.embedding, one_track)[:, 0], clip.audio_s)
+            yield Scored(
+                clip.track_id, committee.predict_proba(clip.embedding, one_track)[:, 0], clip.audio_s, notes=clip.notes
+            )

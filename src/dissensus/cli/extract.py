@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Optional
+from typing import TYPE_CHECKING, Optional
 
 import typer
+
+from dissensus.cli._truncated import KeepTruncated, Strict, truncated_of
 
 if TYPE_CHECKING:
     from dissensus.features.extract import ExtractReport, Progress
@@ -36,11 +38,13 @@ def extract(
     sr: int = typer.Option(16000, "--sr", help="Sample rate, Hz."),
     window_s: float = typer.Option(1.0, "--window", help="Window length, seconds."),
     overlap: float = typer.Option(0.5, "--overlap", help="Share of a window that the next one repeats."),
-    keep_truncated: bool = typer.Option(False, "--keep-truncated", help="Use files that end early as far as they go."),
+    keep_truncated: KeepTruncated = False,
+    strict: Strict = False,
 ) -> None:
     """Compute features of audio files into a pool on disk.
 
-    Run it again to go on where it stopped. Files that cannot be used are listed in errors.csv of the pool.
+    Run it again to go on where it stopped. Files that cannot be used are listed in errors.csv of the pool, remarks on files that
+    were used (cut off a little early, headers that count wrongly, decoded by ffmpeg) in notes.csv.
 
     - `dissensus extract music/ -o pool/`
 
@@ -62,7 +66,7 @@ def extract(
         raise ParameterError("--sr, --window and --overlap are the model's own with --features cnn: leave them out")
     if features not in (*FEATURE_SETS, "logmel", "cnn"):
         raise ParameterError(f"--features {features}: choose is13, summary, logmel, cnn or opensmile")
-    truncated: Literal["error", "keep"] = "keep" if keep_truncated else "error"
+    truncated = truncated_of(keep_truncated, strict)
     choice = None if features == "cnn" else FeatureChoice(features, sr, window_s, overlap, truncated)
     excerpts = gather_audio(audio)
     if features == "opensmile":
@@ -123,3 +127,8 @@ def _print_summary(report: ExtractReport, output: Path) -> None:
         typer.echo(f"  {len(these)} {kind}, the first: {these[0]}")
     if report.errors:
         typer.echo(f"  all in {output / 'errors.csv'}")
+    if report.notes:
+        n_files = len({track for track, _, _ in report.notes})
+        typer.echo(
+            f"  remarks on {n_files} of the files used, the first: {report.notes[0][2]}; all in {output / 'notes.csv'}"
+        )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dissensus.cli._data_sets import cores
+from dissensus.cli._truncated import KeepTruncated, Strict, truncated_of
 from dissensus.errors import DecodeError, ParameterError
 
 if TYPE_CHECKING:
     from dissensus.committee import Committee
+    from dissensus.features.audio import Truncated
     from dissensus.features.extract import FeatureChoice
 
 _HELP = """Score tracks: class probabilities, disagreement of the committee, one row per track, to CSV or Parquet.
@@ -55,12 +57,12 @@ def _score(
     ] = None,
     per_member: Annotated[bool, typer.Option("--per-member", help="Columns for every member too.")] = False,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes; default: one per core.")] = None,
-    keep_truncated: Annotated[
-        bool, typer.Option("--keep-truncated", help="Use files that end early as far as they go.")
-    ] = False,
+    keep_truncated: KeepTruncated = False,
+    strict: Strict = False,
 ) -> None:
     from dissensus.catalog.scores_table import write_scores
 
+    truncated = truncated_of(keep_truncated, strict)
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise typer.BadParameter("must end in .csv or .parquet", param_hint="--output")
     errors: list[tuple[str, str, str]] = []
@@ -69,9 +71,9 @@ def _score(
             raise typer.BadParameter(
                 "a CNN makes its own features: leave out --pool and --features", param_hint="--pool"
             )
-        batches = _by_cnn(sources, committee, model, jobs or cores(), keep_truncated, per_member, errors)
+        batches = _by_cnn(sources, committee, model, jobs or cores(), truncated, per_member, errors)
     else:
-        batches = _by_features(sources, committee, pool, features, jobs or cores(), keep_truncated, per_member, errors)
+        batches = _by_features(sources, committee, pool, features, jobs or cores(), truncated, per_member, errors)
     n_tracks = write_scores(output, batches)
     _say_errors(errors, output)
     typer.echo(f"{output}: {n_tracks} tracks")
@@ -85,7 +87,7 @@ def _by_features(
     pool: Path | None,
     features: str | None,
     jobs: int,
-    keep_truncated: bool,
+    truncated: Truncated,
     per_member: bool,
     errors: list[tuple[str, str, str]],
 ) -> Iterator[Any]:
@@ -107,7 +109,7 @@ def _by_features(
             raise ParameterError(f"{stored[0]} is a pool: give it alone, without audio and without --pool")
         yield from score_pool(committee, Pool.open(stored[0]), members=per_member, committee_name=name, n_threads=jobs)
         return
-    choice = _choice(committee, features, keep_truncated)
+    choice = _choice(committee, features, truncated)
     excerpts = gather_audio(sources)
     with tempfile.TemporaryDirectory(prefix="dissensus-score-") as scratch:
         folder = pool or Path(scratch) / "pool"
@@ -116,14 +118,13 @@ def _by_features(
         yield from score_pool(committee, Pool.open(folder), members=per_member, committee_name=name, n_threads=jobs)
 
 
-def _choice(committee: Committee, features: str | None, keep_truncated: bool) -> FeatureChoice:
+def _choice(committee: Committee, features: str | None, truncated: Truncated) -> FeatureChoice:
     """The features that the committee was trained on."""
     from dissensus.features.extract import FEATURE_SETS, FeatureChoice
     from dissensus.features.pool_store import fingerprint_of
 
     if committee.fingerprint is not None and committee.fingerprint.startswith("cnn:"):
         raise ParameterError("the committee reads the embeddings of a CNN: give its ONNX file as --model")
-    truncated: Any = "keep" if keep_truncated else "error"
     names = ("is13", "summary", "logmel") if features is None else (features,)
     for name in names:
         if name != "logmel" and name not in FEATURE_SETS:
@@ -145,7 +146,7 @@ def _by_cnn(
     committee_file: Path,
     model_file: Path | None,
     jobs: int,
-    keep_truncated: bool,
+    truncated: Truncated,
     per_member: bool,
     errors: list[tuple[str, str, str]],
 ) -> Iterator[Any]:
@@ -184,7 +185,7 @@ def _by_cnn(
         model,
         committee=heads,
         n_threads=min(jobs, 2),
-        truncated="keep" if keep_truncated else "error",
+        truncated=truncated,
     ):
         if scored.error is not None:
             errors.append((str(scored.track_id), type(scored.error).__name__, str(scored.error)))

@@ -33,6 +33,7 @@ __all__ = [
     "LIMITS",
     "AudioInfo",
     "AudioLimits",
+    "Truncated",
     "audio_info",
     "decoder_versions",
     "load_audio",
@@ -83,7 +84,7 @@ def stream_audio(
     truncated: Truncated = "nearly",
     strict: bool = False,
     limits: AudioLimits = LIMITS,
-    on_flaw: Callable[[str], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the mono signal block by block, in bounded memory however long the file is.
 
@@ -94,9 +95,10 @@ def stream_audio(
     ----------
     path, sr, start_s, duration_s, truncated, strict, limits
         As for :func:`load_audio`; ``limits.max_load_s`` does not apply.
-    on_flaw : callable, optional
-        Called once, at the end, with what is wrong with a file that is used although it is cut off; without it a
-        :class:`~dissensus.errors.TruncatedAudioWarning` says so, but for ``truncated="keep"``.
+    on_note : callable, optional
+        Called at the end with every remark on the file, one text each: that it is cut off and used all the same, which
+        program decoded it if not libsndfile, what its header says that is not so. Without it a
+        :class:`~dissensus.errors.TruncatedAudioWarning` tells of a cut, but for ``truncated="keep"``.
 
     Yields
     ------
@@ -108,7 +110,7 @@ def stream_audio(
     source = open_source(path, limits)
     try:
         yield from _resampled(source, int(sr), source.blocks(start_s, duration_s, mode))
-        _tell(source, mode, on_flaw)
+        _tell(source, mode, on_note)
     finally:
         source.close()
 
@@ -121,13 +123,16 @@ def _mode(truncated: str, strict: bool) -> Truncated:
     return "error" if strict else truncated  # type: ignore[return-value]
 
 
-def _tell(source: Source, mode: Truncated, on_flaw: Callable[[str], None] | None) -> None:
-    if source.flaw is None:
+def _tell(source: Source, mode: Truncated, on_note: Callable[[str], None] | None) -> None:
+    if on_note is not None:
+        if source.flaw is not None:
+            on_note(f"used although it ends early: {source.flaw}")
+        if not source.info.decoder.startswith("libsndfile"):
+            on_note(f"decoded by {source.info.decoder}")
+        for note in source.info.notes:
+            on_note(note)
         return
-    if on_flaw is not None:
-        on_flaw(source.flaw)
-        return
-    if mode == "keep":  # that is what was asked for
+    if source.flaw is None or mode == "keep":  # then it is what was asked for
         return
     text = f"{source.name}: used although it ends early: {source.flaw} (strict=True refuses it)"
     warnings.warn(TruncatedAudioWarning(text), stacklevel=3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import tempfile
 import time
@@ -12,12 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dissensus._files import write_text
 from dissensus._names import escape_name
 from dissensus._validate import check_count
 from dissensus._workers import in_workers
@@ -29,7 +26,8 @@ from dissensus.errors import (
     StoreError,
     WorkerDiedError,
 )
-from dissensus.features.audio import decoder_versions, stream_audio
+from dissensus.features._lists import Row, keep_notes, write_errors
+from dissensus.features.audio import Truncated, decoder_versions, stream_audio
 from dissensus.features.mel import MelPlan, MelStream
 from dissensus.features.pool_writer import PoolWriter
 from dissensus.features.sources import Excerpt
@@ -65,15 +63,16 @@ class FeatureChoice:
         Sample rate that everything is brought to, Hz.
     window_s, overlap : float
         Length of a window in seconds, and the share that the next one repeats.
-    truncated : {"error", "keep"}
-        A file that ends early is a bad file, or is used as far as it goes.
+    truncated : {"nearly", "error", "keep"}
+        A file that ends early is used with a note where 99 % of it, or all but a second, is there; is a bad file; or is used
+        as far as it goes.
     """
 
     name: str = "is13"
     sr: int = 16000
     window_s: float = 1.0
     overlap: float = 0.5
-    truncated: Literal["error", "keep"] = "error"
+    truncated: Truncated = "nearly"
 
     def __post_init__(self) -> None:
         if self.name != "logmel" and self.name not in FEATURE_SETS:
@@ -144,13 +143,17 @@ class ExtractReport:
         Tracks added now, and those that were in the pool before.
     errors : list of (track_id, path, kind, message)
         Files set aside; also in ``errors.csv`` of the pool, where paths are escaped (``dissensus.features.escape_name``).
+    notes : list of (track_id, path, note)
+        Remarks on files that were used: cut off a little early, a header that counts wrongly, decoded by another program;
+        also in ``notes.csv`` of the pool, with those of earlier runs.
     audio_s, elapsed_s : float
         Seconds of audio that went in, and how long it took.
     """
 
     n_added: int = 0
     n_there: int = 0
-    errors: list[tuple[int | str, str, str, str]] = field(default_factory=list)
+    errors: list[Row] = field(default_factory=list)
+    notes: list[tuple[int | str, str, str]] = field(default_factory=list)
     audio_s: float = 0.0
     elapsed_s: float = 0.0
 
@@ -163,6 +166,7 @@ class Outcome:
     audio_s: float = 0.0
     kind: str = ""
     message: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class _Gathered:
@@ -213,20 +217,21 @@ def _one(choice: FeatureChoice, folder: Path, excerpt: Excerpt) -> Outcome:
     """Decode and describe one excerpt, block by block; runs in a worker."""
     gathered = _Gathered(folder)
     try:
-        stream, n_samples = choice.stream(), 0
+        stream, n_samples, notes = choice.stream(), 0, list[str]()
         for block in stream_audio(
             excerpt.path,
             sr=choice.sr,
             start_s=excerpt.start_s,
             duration_s=excerpt.duration_s,
             truncated=choice.truncated,
+            on_note=notes.append,
         ):
             n_samples += len(block)
             gathered.add(stream.push(block))
         gathered.add(stream.finish())
         if gathered.n_rows == 0:
             raise EmptyAudioError(f"{excerpt.path}: too short for a single window")
-        return Outcome(gathered.done(), n_samples / choice.sr)
+        return Outcome(gathered.done(), n_samples / choice.sr, notes=tuple(notes))
     except (ImportError, StoreError):  # not the file's fault
         gathered.forget()
         raise
@@ -374,20 +379,23 @@ def collect(
         else:
             report.n_added += 1
             report.audio_s += outcome.audio_s
+            report.notes += [(excerpt.track_id, excerpt.path, note) for note in outcome.notes]
         now = time.monotonic()
         if now - committed > 5.0:
             writer.commit()
-            _write_errors(writer.folder, report.errors)
+            write_errors(writer.folder, report.errors)
+            keep_notes(writer.folder, report.notes)
             committed = now
         if on_progress is not None:
             done = report.n_added + len(report.errors)
             on_progress(Progress(done, n_total, len(report.errors), report.audio_s, now - began))
-    _write_errors(writer.folder, report.errors)
+    write_errors(writer.folder, report.errors)
+    keep_notes(writer.folder, report.notes)
     report.elapsed_s = time.monotonic() - began
     return report
 
 
-def _row(excerpt: Excerpt, outcome: Outcome) -> tuple[int | str, str, str, str]:
+def _row(excerpt: Excerpt, outcome: Outcome) -> Row:
     return excerpt.track_id, excerpt.path, outcome.kind, outcome.message
 
 
@@ -400,19 +408,3 @@ def _append(writer: PoolWriter, excerpt: Excerpt, windows: NDArray[np.float32] |
         writer.commit()
     finally:
         Path(windows).unlink(missing_ok=True)
-
-
-def _write_errors(folder: Path, errors: Sequence[tuple[int | str, str, str, str]]) -> None:
-    target = folder / "errors.csv"
-    if not errors:
-        try:
-            target.unlink(missing_ok=True)
-        except OSError as error:
-            raise StoreError(f"{target}: of an earlier run, cannot be removed ({error.strerror})") from None
-        return
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(("track_id", "path", "kind", "message"))
-    for track_id, path, kind, message in errors:
-        table.writerow((escape_name(str(track_id)), escape_name(path), kind, message))
-    write_text(target, text.getvalue())

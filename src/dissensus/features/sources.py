@@ -28,13 +28,17 @@ AUDIO_SUFFIXES: Final = frozenset(
         ".oga",
         ".opus",
         ".mp3",
+        ".mp2",
         ".aif",
         ".aiff",
         ".aifc",
         ".w64",
         ".rf64",
+        ".bw64",
         ".au",
+        ".snd",
         ".caf",
+        *(".m4a", ".m4b", ".aac", ".wma", ".mka", ".ape", ".wv", ".tta", ".mpc", ".amr"),  # by the ffmpeg program
     }
 )
 
