@@ -100,7 +100,9 @@ native-test-arm: ## The C++ tests as ARM runs them, optimised, under an emulator
 	ctest --test-dir build/native-test-arm --parallel $(JOBS) --output-on-failure
 
 FUZZ_AUDIO ?= 100000
-fuzz: $(VENV)/.installed-dev ## Mutated files, decoded by one process and watched by another: no crash, no hang, typed errors (minutes)
+FUZZ_TABLES ?= 20000
+fuzz: $(VENV)/.installed-dev ## Tables of users and mutated audio files, read by one process and watched by another: no crash, no hang, typed errors (minutes)
+	$(BIN)/python tests/support/fuzz_tables.py --count $(FUZZ_TABLES)
 	$(BIN)/python tests/support/fuzz_audio.py --count $(FUZZ_AUDIO)
 	$(BIN)/python tests/support/fuzz_bundles.py --count 50000
 

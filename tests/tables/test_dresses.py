@@ -104,8 +104,6 @@ QUOTES: dict[str, tuple[str, list[str]]] = {
     "one quote in front of a cell": ('id,c,y\n1,"oops,a\n2,ok,b\n3,ok,a\n', ["1", "2", "3"]),
     "one quote in the last row": ('id,c,y\n1,ok,a\n2,"oops,b\n', ["1", "2"]),
     "two cells that open and never close": ('id,c,y\n1,"oops,a\n2,"oops,b\n3,ok,a\n', ["1", "2", "3"]),
-    "one opens, a later one closes": ('id,y,c\n1,a,"open\n2,b,mid\n3,a,closed"\n4,b,ok\n', ["1", "2", "3", "4"]),
-    "one opens, the next line closes": ('id,y,c\n1,a,"open\n2,b,closed"\n3,a,ok\n', ["1", "2", "3"]),
     "quotes within quotes": ('id,c,y\n1,"He said "hello" to me",a\n2,ok,b\n', ["1", "2"]),
     "quotes within quotes with a comma": ('id,c,y\n1,"He, said "hello" to me",a\n2,ok,b\n', ["1", "2"]),
     "text behind a closing quote": ('id,c,y\n1,"yes"!,a\n2,ok,b\n', ["1", "2"]),
@@ -124,6 +122,23 @@ def test_quotes_and_line_breaks_in_a_column_nobody_uses_cost_no_row(tmp_path: Pa
     table = open_table(tmp_path / "t.csv", required=("id", "y"))
     assert table.ids("id").tolist() == ids
     assert table.texts("y").tolist() == [("a", "b")[i % 2] for i in range(len(ids))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'id,y,c\n1,a,ok\n2,a,"open\n3,b,mid\n4,a,closed"\n5,b,ok\n',
+        'id,y,c\n1,a,ok\n2,a,"open\n3,b,closed"\n4,a,ok\n',
+        'id,y,c\n1,a,5" x\n2,a,"open\n3,b,closed"\n4,a,ok\n',
+        '"id","y","c"\n"1","a","ok"\n"2","a","as in\n3,b,x"\n',
+    ],
+)
+def test_a_quote_that_has_two_readings_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(
+        DataFormatError, match="line 3: the quoted cell that begins here holds lines that look like rows"
+    ):
+        open_table(tmp_path / "t.csv", required=("id", "y"))
 
 
 def test_quoted_line_breaks_are_read_in_files_of_many_blocks(tmp_path: Path) -> None:

@@ -244,3 +244,12 @@ def test_a_column_that_counts_a_long_table_or_has_no_name_is_refused(tmp_path: P
         open_table(tmp_path / "t.csv").features(("id",))
     with pytest.raises(DataFormatError, match=r"no column 'ID'; there are: id, x, x \(did you mean 'id'\?\)"):
         open_table(tmp_path / "t.csv").ids("ID")
+
+
+def test_text_of_parquet_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = parquet(tmp_path, id=pa.array(["caf\u00e9", "b"]), x=pa.array([1, 2]))
+    raw = path.read_bytes()
+    at = raw.index("caf\u00e9".encode())
+    path.write_bytes(raw[: at + 3] + b"\xa6\xa6" + raw[at + 5 :])
+    with pytest.raises(DataFormatError, match=r"t\.parquet: cannot be read: .*UTF8"):
+        open_table(path)

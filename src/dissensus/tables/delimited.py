@@ -74,10 +74,11 @@ def read_delimited(
     header, header_lines, start = _header(text, mark, path, first_line)
     body = text[start:]
     header = _with_row_names(header, body, mark)
-    found = _by_arrow(body, mark, len(header)) if _well_formed(body, mark, len(header)) else None
+    first_row = first_line + header_lines
+    found = _by_arrow(body, mark, len(header)) if _well_formed(body, mark, len(header), path, first_row) else None
     if found is not None:
         return _without_blank_rows(Delimited(header, found, None))
-    rows = list(_by_line(body, mark, len(header), path, first_line + header_lines, ragged=ragged))
+    rows = list(_by_line(body, mark, len(header), path, first_row, ragged=ragged))
     return _without_blank_rows(Delimited(header, _as_columns([r for r, _ in rows], len(header)), [n for _, n in rows]))
 
 
@@ -152,8 +153,8 @@ def _with_row_names(header: list[str], body: str, mark: str) -> list[str]:
     return ["", *header] if one_more else header
 
 
-def _well_formed(body: str, mark: str, n: int) -> bool:
-    """Whether every quoted cell begins and ends where a cell does, and none has swallowed rows."""
+def _well_formed(body: str, mark: str, n: int, path: Path, first_line: int) -> bool:
+    """Whether every quoted cell begins and ends where a cell does; one that seems to have swallowed rows is refused."""
     if '"' not in body:
         return True
     parts = body.split('"')
@@ -167,7 +168,17 @@ def _well_formed(body: str, mark: str, n: int) -> bool:
             continue  # a doubled quote, or one cell after another at an edge of the text
         if (i > 0 and not outside.startswith(edges)) or (i < last and not outside.endswith(edges)):
             return False
-    return not any(_swallowed(parts[i], mark, n) for i in range(1, len(parts), 2) if "\n" in parts[i])
+    for i in range(1, len(parts), 2):
+        if "\n" in parts[i] and _swallowed(parts[i], mark, n):
+            raise _two_readings(path, first_line + sum(part.count("\n") for part in parts[:i]))
+    return True
+
+
+def _two_readings(path: Path, line: int) -> DataFormatError:
+    return DataFormatError(
+        f"{path}, line {line}: the quoted cell that begins here holds lines that look like rows: close its quote in this line, "
+        "or take the line breaks out of the cell"
+    )
 
 
 def _swallowed(cell: str, mark: str, n: int) -> bool:
@@ -213,7 +224,7 @@ def _by_line(
         if not line.strip():
             at += 1
             continue
-        cells, used = _row(lines, at, mark, n)
+        cells, used = _row(lines, at, mark, n, path, line_before)
         while len(cells) > n and not cells[-1].strip():
             cells.pop()
         if ragged or not any(cell.strip() for cell in cells):
@@ -228,7 +239,7 @@ def _by_line(
         yield cells, line_before + at - 1
 
 
-def _row(lines: Sequence[str], at: int, mark: str, n: int) -> tuple[list[str], int]:
+def _row(lines: Sequence[str], at: int, mark: str, n: int, path: Path, first_line: int) -> tuple[list[str], int]:
     """The cells of the row that begins here, and how many lines it takes."""
     line = lines[at]
     cells = _strict(line, mark)
@@ -236,23 +247,31 @@ def _row(lines: Sequence[str], at: int, mark: str, n: int) -> tuple[list[str], i
         return cells, 1
     literal = [_unquoted(cell) for cell in line.split(mark)]
     after = _strict(lines[at + 1], mark) if at + 1 < len(lines) and lines[at + 1].strip() else None
-    if len(literal) == n and (at + 1 >= len(lines) or not lines[at + 1].strip() or _fits(after, n)):
+    alone = len(literal) == n and (at + 1 >= len(lines) or not lines[at + 1].strip() or _fits(after, n))
+    several = _joined(lines, at, mark, n)
+    if alone and several is not None:
+        raise _two_readings(path, first_line + at)
+    if alone:
         return literal, 1
     if line.count('"') % 2 == 0:
         lenient = _lenient(line, mark)
         if lenient is not None and len(lenient) == n:
             return lenient, 1
-    joined = [line]
-    quotes = line.count('"')
+    return several or (literal, 1)
+
+
+def _joined(lines: Sequence[str], at: int, mark: str, n: int) -> tuple[list[str], int] | None:
+    """The row that begins here if its quoted cells go on over the next lines."""
+    joined, quotes = [lines[at]], lines[at].count('"')
     for following in lines[at + 1 : at + _LONGEST_CELL]:
         joined.append(following)
         quotes += following.count('"')
         if quotes % 2 or '"' not in following:
             continue
-        several = _strict("\n".join(joined), mark)
-        if several is not None and len(several) == n:
-            return several, len(joined)
-    return literal, 1
+        cells = _strict("\n".join(joined), mark)
+        if cells is not None and len(cells) == n:
+            return cells, len(joined)
+    return None
 
 
 def _fits(cells: list[str] | None, n: int) -> bool:

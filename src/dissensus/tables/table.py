@@ -372,6 +372,7 @@ def _parquet(path: Path) -> Table:
     try:
         with parquet.ParquetFile(path) as file:
             found = file.read()
+        found.validate(full=True)  # offsets, dictionaries and UTF-8, before anything follows them
     except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError) as error:
         raise DataFormatError(f"{path}: cannot be read: {(str(error) or repr(error)).splitlines()[0][:200]}") from None
     names = [name.strip() for name in found.column_names]
