@@ -38,6 +38,7 @@ BASICS = {
 
 #: Folder -> the folders it may import. Each may import itself and the basics.
 FOLDERS: dict[str, set[str]] = {
+    "adapters": {"committee", "strategies"},
     "agreement": {"strategies"},
     "catalog": {"committee", "features", "personalisation", "strategies"},
     "cli": {
@@ -74,6 +75,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "xgboost": ("committee/members/boosted.py", "committee/members/booster_trees.py"),
     "soundfile": ("features/audio.py", "features/_source.py"),
     "opensmile": ("features/opensmile_adapter.py",),
+    "skactiveml": ("adapters/scikit_activeml.py",),
     "matplotlib": ("evaluation/",),
     "statsmodels": ("evaluation/",),
     "pandas": ("evaluation/outcome/mixed.py",),
@@ -95,11 +97,12 @@ LATE = {
     "soxr",
     "matplotlib",
     "opensmile",
+    "skactiveml",
     "statsmodels",
     "threadpoolctl",
 }
 #: … except that whoever imports these files has asked for the library.
-EARLY = {"torch": ("training/",)}
+EARLY = {"torch": ("training/",), "skactiveml": ("adapters/scikit_activeml.py",)}
 
 #: What kernels may import beside each other.
 OF_KERNELS = {"numpy", "numba", "scipy"}
