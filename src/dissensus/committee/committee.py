@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_features, as_float, check_count
+from dissensus.committee._columns import in_order, unlike, with_names
 from dissensus.committee._rows import as_classes, as_labels, duplicate, encode
 from dissensus.committee._tracks import number_tracks, track_runs
 from dissensus.committee.linear_votes import Stack, add_votes, is_linear, stack_members, tile_tracks
@@ -159,7 +160,7 @@ class Committee:
         Parameters
         ----------
         X : (n_windows, n_features) array_like of float
-            Raw features.
+            Raw features; a data frame gives their names too.
         y : (n_windows,) array_like
             Label of each window.
         groups : (n_windows,) array_like
@@ -186,6 +187,7 @@ class Committee:
         ParameterError
             Fewer tracks than folds, a group that is missing, or arrays that do not fit together.
         """
+        X, names_of_features = with_names(X, feature_names)
         windows, labels = as_features(X), as_labels(y)
         if labels.shape != (len(windows),):
             raise ParameterError(f"y must label each of the {len(windows)} windows; got shape {labels.shape}")
@@ -202,7 +204,7 @@ class Committee:
         )  # fmt: skip
         return cls(
             members, known, scaler=scaler, member_kinds=names, rehearsal=rehearsal,
-            feature_names=feature_names, fingerprint=fingerprint,
+            feature_names=names_of_features, fingerprint=fingerprint,
         )  # fmt: skip
 
     @classmethod
@@ -277,15 +279,7 @@ class Committee:
                 f"X has {n_features} features, the committee was trained on {self.n_features_in_}"
             )
         if self.feature_names is not None and feature_names is not None and tuple(feature_names) != self.feature_names:
-            i = next(i for i, (a, b) in enumerate(zip(feature_names, self.feature_names, strict=True)) if a != b)
-            hint = (
-                ""
-                if sorted(feature_names) != sorted(self.feature_names)
-                else ("; the names are the same in another order: pool.select(committee.feature_names) puts them right")
-            )
-            raise FeatureMismatchError(
-                f"feature {i} is {feature_names[i]!r}, the committee was trained with {self.feature_names[i]!r} there{hint}"
-            )
+            raise FeatureMismatchError(unlike(feature_names, self.feature_names))
         if self.fingerprint is not None and fingerprint is not None and fingerprint != self.fingerprint:
             raise FeatureMismatchError(
                 f"features were made by {fingerprint!r}, the committee was trained on {self.fingerprint!r}; extract them again"
@@ -301,7 +295,7 @@ class Committee:
         ParameterError
             A value is not finite.
         """
-        windows = np.asarray(X)
+        windows = in_order(X, self.feature_names)
         if windows.ndim != 2:
             raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
         self.check_features(windows.shape[1])
@@ -315,7 +309,7 @@ class Committee:
         Parameters
         ----------
         X : (n_windows, n_features) array_like of float
-            Raw features.
+            Raw features; a data frame may hold the columns in any order.
         groups : (n_windows,) array_like, optional
             Track of each window. Default: every window is a track.
         n_threads : int
@@ -335,7 +329,7 @@ class Committee:
         ParameterError
             ``groups`` does not fit ``X``, or a value is not finite.
         """
-        windows = np.asarray(X)
+        windows = in_order(X, self.feature_names)
         if windows.ndim != 2:
             raise ParameterError(f"X must be (n_windows, n_features); got shape {windows.shape}")
         self.check_features(windows.shape[1])
