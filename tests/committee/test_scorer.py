@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from dissensus.committee import BoostedTrees, Committee, GaussianNaiveBayes, Log
 from dissensus.committee.linear_votes import LANES, TILE, count_panels, tile_tracks
 from dissensus.errors import ParameterError
 from dissensus.personalisation.update import personalise
+from dissensus.strategies import machine_consensus
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])
 
@@ -188,3 +190,19 @@ def test_a_pass_that_broke_off_leaves_no_scores_behind(committee: Committee, mon
     monkeypatch.setattr(module, "resolve", genuine)
     for asked in (committee, taught):
         np.testing.assert_array_equal(scorer.predict_proba(asked), fresh.predict_proba(asked))
+
+
+def test_threads_that_ask_at_once_get_what_each_would_get_alone() -> None:
+    X, track = pool(n_tracks=200)[::2]
+    y = CLASSES[track % 4]
+    base = Committee.pretrain(X, y, track, kinds=("gnb", "sgd", BoostedTrees(n_rounds=3)), n_folds=2)
+    taught = [personalise(base, X[track == t], y[track == t], track[track == t]) for t in range(6)]
+    alone = [TrackScorer(base, X, track).predict_proba(one) for one in taught]
+    scorer = TrackScorer(base, X, track)
+    with ThreadPoolExecutor(6) as threads:
+        for _ in range(3):
+            for found, wanted in zip(threads.map(scorer.predict_proba, taught), alone, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+    with scorer._kept:  # somebody else has it: nobody waits
+        np.testing.assert_array_equal(scorer.predict_proba(taught[0]), alone[0])
+        np.testing.assert_array_equal(scorer.consensus(taught[1]), machine_consensus(alone[1]))

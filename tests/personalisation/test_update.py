@@ -13,6 +13,7 @@ from dissensus._threads import run_blocks
 from dissensus.committee import BoostedTrees, Committee
 from dissensus.committee.members import anchored
 from dissensus.errors import FeatureMismatchError, LabelError, ParameterError
+from dissensus.features.pool import Pool
 from dissensus.personalisation import update as rules
 from dissensus.personalisation.update import HEARD_BYTES, Updates, hear, personalise, replay
 
@@ -185,7 +186,7 @@ def test_prepared_tracks_give_the_same_bits_and_are_bounded(
     monkeypatch.setattr(rules, "HEARD_BYTES", limit)
     X, y, track = tracks(12, 7)
     index = np.searchsorted(CLASSES, y[::4])
-    updates, told = Updates(committee, X, track), ()
+    updates, told = Updates(committee, Pool(X, track)), ()
     for i in (3, 1, 8, 3 + 2, 11, 0):
         told = (*told, ((i, int(index[i])),))
         kept = np.isin(track, [batch[0][0] for batch in told])
@@ -204,7 +205,7 @@ def test_incremental_takes_the_last_tracks_and_stops_at_its_cap() -> None:
     alone = personalise(start, X[-8:], y[-8:], track[-8:], update="incremental")
     index = np.searchsorted(CLASSES, y[::4])
     told = tuple(((i, int(index[i])), (i + 1, int(index[i + 1]))) for i in (30, 34, 38))
-    updates = Updates(start, X, track, update="incremental")
+    updates = Updates(start, Pool(X, track), update="incremental")
     last = updates.taught(told[2:])
     np.testing.assert_array_equal(last.predict_proba(X), alone.predict_proba(X))
     first = updates.taught(told[:2])

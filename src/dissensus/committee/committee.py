@@ -380,9 +380,24 @@ class Committee:
                     out[m] = np.add.reduceat(proba, start[:-1], dtype=np.float64) / count
 
     def in_order(self, m: int, proba: ArrayLike) -> NDArray[Any]:
-        """Probabilities of member ``m`` with its columns in this committee's order of classes."""
-        columns = self.member_columns[m]
-        return np.asarray(proba) if columns is None else np.asarray(proba)[:, columns]
+        """Probabilities of member ``m`` with its columns in this committee's order of classes.
+
+        Raises
+        ------
+        ParameterError
+            They are none: another number of columns, not finite, negative, or rows that do not sum to 1.
+        """
+        array, columns, n_classes = np.asarray(proba), self.member_columns[m], len(self.classes_)
+        who = f"member {m} ({self.member_kinds[m]})"
+        if array.ndim != 2 or array.shape[1] != n_classes:
+            raise ParameterError(f"{who} gives probabilities of shape {array.shape}; a column per class is {n_classes}")
+        good = np.abs(array.sum(axis=1) - 1.0) <= 1e-3
+        if not good.all() or array.min(initial=0.0) < 0.0:
+            row = int(np.flatnonzero(~good | (array < 0).any(axis=1))[0])
+            raise ParameterError(
+                f"{who} gives {array[row].tolist()} for window {row}: predict_proba must give finite numbers >= 0 that sum to 1"
+            )
+        return array if columns is None else array[:, columns]
 
     def save(self, path: str | Path) -> None:
         """Write the committee to one safetensors file (see :mod:`dissensus.committee.storage`).

@@ -5,6 +5,7 @@ asks for its class:
 
 - :class:`Named`: it is called by a short name, trained by :meth:`Committee.pretrain`, saved and loaded;
 - :class:`Rehearsing`, or :class:`TrackWise`, or ``rehearse_together`` (several members at once): it learns by replay;
+- ``fit(X, y, sample_weight=)``, of an estimator: it learns by replay through being fitted anew (see ``refit``);
 - ``partial_fit(X, y, sample_weight=)``: it learns incrementally;
 - :class:`Linear`: all such members are asked in one blocked pass over the windows;
 - ``predict_scaled(X)``: as ``predict_proba``, for windows that were checked and never change.

@@ -9,12 +9,15 @@ space, and the new trees.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._backend import resolve
+from dissensus._mean import mean_member
 from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_float
@@ -51,7 +54,8 @@ class TrackScorer:
     linear and other members), and four per window for every class of every member and for each of the ``rank`` dimensions of
     a listener's space.
 
-    Several host threads may ask; they take turns.
+    Several host threads may ask at the same time. Whoever comes first keeps the scores of naive Bayes for its next question
+    and looks at less then; the others work all of them out, to the same bits.
 
     Parameters
     ----------
@@ -83,12 +87,13 @@ class TrackScorer:
         windows = np.ascontiguousarray(as_float(windows if order is None else windows[order], "X"))
         self._tiles = tile_tracks(self._start)
         self._cuts = _cut(self._tiles)
-        self._lock = threading.Lock()
+        self._kept = threading.Lock()  # never waited for
         self._memo = Memo()
         self._windows = windows[:0].astype(np.float32)
         if not all(is_linear(member) for member in self._base.members):
             self._windows = self._base.scale(windows)
             never_changes(self._windows)
+        self._parts = _parts(self._tiles, self._cuts, self._start)
         self._panels = aligned_empty((count_panels(self._tiles), self._base.n_features_in_, LANES))
         self._lay(windows, order)
         self._prepare_linear()
@@ -173,44 +178,80 @@ class TrackScorer:
             raise ParameterError("this pool was prepared for another committee; make a TrackScorer for this one")
         shape = (committee.n_members, self.n_tracks, len(committee.classes_))
         out = np.empty(shape, dtype=np.float32)
-        if self.n_tracks:
-            with self._lock:
-                self._score(committee, out)
+
+        def put(first: int, last: int, proba: NDArray[np.float32]) -> None:
+            out[:, first:last] = proba
+
+        self._score(committee, put)
         return out
 
-    def _score(self, committee: Committee, out: NDArray[np.float32]) -> None:
+    def consensus(self, committee: Committee) -> NDArray[np.float32]:
+        """``(n_tracks, n_classes)``: to the bit the members' mean of :meth:`predict_proba`, which is never held as a whole.
+
+        Raises
+        ------
+        ParameterError
+            As :meth:`predict_proba`.
+        """
+        if committee.base is not self._base:
+            raise ParameterError("this pool was prepared for another committee; make a TrackScorer for this one")
+        out = np.empty((self.n_tracks, len(committee.classes_)), dtype=np.float32)
+
+        def put(first: int, last: int, proba: NDArray[np.float32]) -> None:
+            mean_member(proba, out=out[first:last])
+
+        self._score(committee, put)
+        return out
+
+    def _score(self, committee: Committee, put: Callable[[int, int, NDArray[np.float32]], None]) -> None:
+        """Hand the members' probabilities to ``put(first, last, proba)``, some tracks at a time."""
+        if self.n_tracks == 0:
+            return
+        others = {
+            m: np.add.reduceat(committee.in_order(m, self._other_proba(m, member)), self._start[:-1], dtype=np.float64)
+            for m, member in enumerate(committee.members)
+            if not is_linear(member)
+        }
         stack = self._stack(committee)
-        if len(stack.member):
-            out[stack.member] = self._linear_sums(committee, stack) / self._count
-        for m, member in enumerate(committee.members):
-            if not is_linear(member):
-                proba = committee.in_order(m, self._other_proba(m, member))
-                out[m] = np.add.reduceat(proba, self._start[:-1], axis=0, dtype=np.float64) / self._count
+        move, straight = self._move(committee, stack)
+        n_classes = len(committee.classes_)
+        kernel = resolve("panel_votes", self._backend)
+        mine = self._kept.acquire(blocking=False)
+        try:
+            column = self._changed(stack) if mine else np.arange(len(stack.bent))
+            linear, quadratic = stack.bent[column], stack.bend[column]
+            if len(column) and mine:  # nothing is held until the pass is through
+                self._held = (np.full_like(stack.bent, np.nan), np.full_like(stack.bend, np.nan))
+
+            def task(number: int, _: int) -> None:
+                part = self._parts[number]
+                first, last = part.tracks
+                panels = slice(*part.panels)
+                proba = np.empty((committee.n_members, last - first, n_classes), dtype=np.float32)
+                count = self._count[first:last]
+                if len(stack.member):
+                    held = self._bent[panels] if mine else _spare(part, len(stack.bent))
+                    sums = np.zeros((len(stack.member), last - first, n_classes))
+                    kernel(
+                        self._panels[panels], linear, quadratic, column, held, straight[panels], self._small[panels], move,
+                        part.start, part.tiles, 0, len(part.tiles), stack.offset, stack.n_softmax, scratch(stack), sums,
+                    )  # fmt: skip
+                    proba[stack.member] = sums / count
+                for m, total in others.items():
+                    proba[m] = total[first:last] / count
+                put(first, last, proba)
+
+            run_blocks(task, len(self._parts), n_threads=self._n_threads, block_size=1)
+            if mine:
+                self._held = (stack.bent, stack.bend)
+        finally:
+            if mine:
+                self._kept.release()
 
     def _changed(self, stack: Stack) -> NDArray[np.int64]:
         """Rows of the naive Bayes members that are not the ones held: the classes that were told."""
         bent, bend = self._held
         return np.flatnonzero((stack.bent != bent).any(axis=1) | (stack.bend != bend).any(axis=1))
-
-    def _linear_sums(self, committee: Committee, stack: Stack) -> NDArray[np.float64]:
-        """Sums over every track's windows; scores that changed are held anew in the same pass over the windows."""
-        column = self._changed(stack)
-        linear, quadratic = stack.bent[column], stack.bend[column]
-        move, straight = self._move(committee, stack)
-        sums = np.zeros((len(stack.member), self.n_tracks, stack.offset.shape[1]))
-        kernel = resolve("panel_votes", self._backend)
-        if len(column):  # nothing is held until the pass is through
-            self._held = (np.full_like(stack.bent, np.nan), np.full_like(stack.bend, np.nan))
-
-        def task(first: int, last: int) -> None:
-            kernel(
-                self._panels, linear, quadratic, column, self._bent, straight, self._small, move, self._start, self._tiles,
-                self._cuts[first], self._cuts[last], stack.offset, stack.n_softmax, scratch(stack), sums,
-            )  # fmt: skip
-
-        run_blocks(task, len(self._cuts) - 1, n_threads=self._n_threads, block_size=1)
-        self._held = (stack.bent, stack.bend)
-        return sums
 
     def _move(self, committee: Committee, stack: Stack) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Coordinates of the logistic weights in the listener's space, and the scores that they are added to.
@@ -247,3 +288,36 @@ def _cut(tiles: NDArray[np.int64]) -> NDArray[np.int64]:
         opens[np.unique(np.searchsorted(opens, np.arange(0, len(tiles), _TILES_A_TASK)).clip(max=len(opens) - 1))],
         len(tiles),
     )
+
+
+class _Part(NamedTuple):
+    """Tracks that one task works on, numbered from 0, and where they lie in the whole."""
+
+    tracks: tuple[int, int]
+    panels: tuple[int, int]
+    start: NDArray[np.int64]
+    tiles: NDArray[np.int64]
+
+
+def _parts(tiles: NDArray[np.int64], cuts: NDArray[np.int64], start: NDArray[np.int64]) -> list[_Part]:
+    parts = []
+    for begin, end in pairwise(cuts.tolist()):
+        mine = tiles[begin:end].copy()
+        tracks = int(mine[0, 2]), int(mine[-1, 2] + mine[-1, 3])
+        panels = int(mine[0, 4]), int(mine[-1, 4] + -(-mine[-1, 1] // LANES))
+        mine -= np.array([mine[0, 0], 0, tracks[0], 0, panels[0]])
+        parts.append(_Part(tracks, panels, start[tracks[0] : tracks[1] + 1] - start[tracks[0]], mine))
+    return parts
+
+
+_room = threading.local()
+
+
+def _spare(part: _Part, n_rows: int) -> NDArray[np.float32]:
+    """Room for the scores of a part, one for each thread; what is in it does not matter."""
+    n_panels = part.panels[1] - part.panels[0]
+    room = getattr(_room, "scores", None)
+    if room is None or room.shape[1] != n_rows or len(room) < n_panels:
+        room = _room.scores = aligned_empty((n_panels, n_rows, LANES))
+    mine: NDArray[np.float32] = room[:n_panels]
+    return mine

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dissensus.committee.rehearsal import Rehearsal
 from dissensus.committee.scaler import Scaler
 from dissensus.errors import DissensusError, ModelFormatError, ParameterError, UntrustedModelError
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "MAX_BYTES", "load", "save"]
+__all__ = ["FORMAT", "FORMAT_VERSION", "MAX_BYTES", "digest_of", "load", "save"]
 
 FORMAT = "dissensus.committee"
 FORMAT_VERSION = 2
@@ -48,6 +49,26 @@ def save(committee: Committee, path: str | Path) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
+    text, tensors = _contents(committee)
+    raw = to_bytes(tensors, metadata={"committee": text, "sha256": _digest(text, tensors)})
+    write_bytes(path, _canonical(raw), parents=False)
+
+
+_digests: weakref.WeakKeyDictionary[Committee, str] = weakref.WeakKeyDictionary()
+
+
+def digest_of(committee: Committee) -> str | None:
+    """SHA-256 over what :func:`save` would write; None where it would refuse. Worked out once."""
+    if committee not in _digests:
+        try:
+            _digests[committee] = _digest(*_contents(committee))
+        except ParameterError:
+            return None
+    return _digests[committee]
+
+
+def _contents(committee: Committee) -> tuple[str, dict[str, NDArray[Any]]]:
+    """What the file holds: JSON, and arrays by name."""
     tensors: dict[str, NDArray[Any]] = {}
     names: dict[int, str] = {}
     keep: list[Any] = []
@@ -82,8 +103,7 @@ def save(committee: Committee, path: str | Path) -> None:
         raise ParameterError(
             f"the names of classes and features take {len(text)} bytes; a committee may hold {MAX_HEADER_BYTES // 2}"
         )
-    raw = to_bytes(tensors, metadata={"committee": text, "sha256": _digest(text, tensors)})
-    write_bytes(path, _canonical(raw), parents=False)
+    return text, tensors
 
 
 def _canonical(raw: bytes) -> bytes:

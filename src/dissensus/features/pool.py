@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import IdIndex, id_array
+from dissensus._mix import id_hashes
 from dissensus._order import number_by_appearance
 from dissensus.errors import FeatureMismatchError, ParameterError, UnknownTrackError
 
@@ -218,6 +219,47 @@ class Pool:
         mask = np.zeros(self.n_tracks, dtype=bool)
         mask[wanted] = True
         return np.flatnonzero(mask[self.groups])
+
+    @cached_property
+    def id_hashes(self) -> NDArray[np.uint64]:
+        """A pseudo-random number per track, a function of its id alone; shared by all who break ties."""
+        return id_hashes(self.track_ids)
+
+    @cached_property
+    def _runs(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64]]:
+        """Windows track by track (None: they lie so), and where each track begins."""
+        if self._stored is not None:
+            return None, np.asarray(self._stored.starts, dtype=np.int64)
+        start = np.concatenate([[0], np.cumsum(np.bincount(self.groups, minlength=self.n_tracks))])
+        return (None if (np.diff(self.groups) >= 0).all() else np.argsort(self.groups, kind="stable")), start
+
+    def windows_of(self, index: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Windows of some tracks, and nobody else's: on disk, only these are read.
+
+        Parameters
+        ----------
+        index : (n,) array_like of int
+            Positions of the tracks, in any order.
+
+        Returns
+        -------
+        X : (n_windows, n_features) ndarray
+            Track by track, in the order of ``index``.
+        start : (n + 1,) ndarray of int64
+            Where each track begins, and the end.
+
+        Examples
+        --------
+        >>> X, start = Pool([[0.0], [1.0], [2.0]], ["a", "b", "a"]).windows_of([1, 0])
+        >>> X.ravel().tolist(), start.tolist()
+        ([1.0, 0.0, 2.0], [0, 1, 3])
+        """
+        order, begin = self._runs
+        tracks = np.asarray(index, dtype=np.int64)
+        length = begin[tracks + 1] - begin[tracks]
+        start = np.concatenate([[0], np.cumsum(length)])
+        rows = np.arange(start[-1]) + np.repeat(begin[tracks] - start[:-1], length)
+        return np.asarray(self.X[rows if order is None else order[rows]]), start
 
     def select(self, feature_names: Sequence[str]) -> Pool:
         """A pool of these feature columns, in this order, in memory: what puts columns right for a committee.

@@ -58,6 +58,13 @@ class Query:
         end = "" if self.stopped is None else f", stopped by {self.stopped}"
         return f"Query({self.track_ids.tolist()}, strategy={self.strategy!r}{end})"
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes it holds."""
+        return (
+            self.track_ids.nbytes + self.utility.nbytes + self.tie_size.nbytes + sum(len(r) + 56 for r in self.reason)
+        )
+
     def rows(self, keep: Sequence[int]) -> Query:
         """These rows alone."""
         at = np.asarray(keep, dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
+from dissensus._mix import TieKeys
 from dissensus._validate import check_count
 from dissensus.errors import (
     AlreadyAnsweredError,
@@ -19,25 +20,27 @@ from dissensus.errors import (
     ParameterError,
     SessionError,
 )
+from dissensus.features.pool import Pool
 from dissensus.personalisation.asker import Asker
+from dissensus.personalisation.asking_pool import AskingPool
 from dissensus.personalisation.learner import CommitteeLearner, Learner
 from dissensus.personalisation.listener.model import learner_for
+from dissensus.personalisation.predictions import Predictions
 from dissensus.personalisation.query import Crowd, LabelBook, Query
-from dissensus.personalisation.session_state import State
+from dissensus.personalisation.session_settings import Settings, plain, seed_words
+from dissensus.personalisation.session_state import SessionState, State
 from dissensus.personalisation.stopping import Progress, StopWhenLearnt, StopWhenStable
 from dissensus.personalisation.told import Answer
 from dissensus.strategies.balanced import tie_keys
-from dissensus.strategies.consensus import machine_consensus
 
 if TYPE_CHECKING:
     from dissensus.committee import Committee
-    from dissensus.features.pool import Pool
     from dissensus.personalisation.listener.model import ListenerModel
 
 __all__ = ["Session"]
 
 
-class Session:
+class Session(Predictions):
     """Ask one listener, learn from the answers.
 
     Every step either happens whole or raises and changes nothing. Steps may come from several threads; they happen one
@@ -48,8 +51,9 @@ class Session:
     committee : Committee or None
         Pre-trained on everybody (:meth:`Committee.pretrain`), or knowing nothing (:meth:`Committee.cold_start`): then
         queries go by diversity until there are answers. None: the listener model on ``crowd``, or ``model``.
-    pool : Pool
-        The tracks that may be asked about.
+    pool : Pool or AskingPool
+        The tracks that may be asked about. With an :class:`~dissensus.personalisation.AskingPool`, answers may be about any
+        track of its catalog, and any can be scored (:meth:`scores`, :meth:`rank`).
     strategy : str
         ``"mc"``, ``"hc"``, ``"mix"`` (mean of the distributions), ``"mix-stack"`` or ``"rand"``, their long names, or any
         other that is registered (:func:`dissensus.strategies.register_strategy`).
@@ -68,8 +72,9 @@ class Session:
     stopping : StopWhenStable or StopWhenLearnt, optional
         When to stop earlier.
     answers : mapping of track id to label, optional
-        What this listener said in an earlier session (its ``answers``): the session goes on as if it had never stopped.
-        Counts towards the budget.
+        What this listener said before, as one batch; counts towards the budget. Under replay the session then asks and
+        predicts as one that was told them one by one; what was skipped or is still open, and the batches that the incremental
+        rule depends on, are in ``state`` alone.
     n0 : float
         Replay: what the memory of everybody weighs, in answers of this listener.
     model : "listener", ListenerModel or Learner, optional
@@ -83,6 +88,9 @@ class Session:
         else 0.
     random_state : int or SeedSequence
         Of ties, of the random strategy and of updates.
+    state : SessionState, optional
+        An earlier session's :attr:`state`: this one answers every call as that one would have. It brings the settings; those
+        given as well must be the same.
 
     Raises
     ------
@@ -117,7 +125,7 @@ class Session:
     def __init__(
         self,
         committee: Committee | None,
-        pool: Pool,
+        pool: Pool | AskingPool,
         *,
         strategy: str = "mc",
         update: str = "replay",
@@ -131,50 +139,115 @@ class Session:
         model: Learner | ListenerModel | Literal["listener"] | None = None,
         random_share: float | None = None,
         random_state: int | np.random.SeedSequence = 0,
+        state: SessionState | None = None,
     ) -> None:
         if committee is not None and model is not None:
             raise ParameterError("give a committee, or None and a model; not both")
-        self.pool = pool
-        self.strategy = strategy
-        self.listener = listener
-        self.budget = None if budget is None else check_count(budget, "budget")
-        self.stopping = stopping
+        if answers is not None and state is not None:
+            raise ParameterError("give answers, or the state of a session, which holds its answers; not both")
+        given = Settings(
+            strategy,
+            update,
+            balanced,
+            random_share,
+            budget,
+            stopping,
+            float(n0),
+            seed_words(random_state),
+            plain(listener),
+        )
+        settings = given if state is None else Settings.from_state(state.settings, given)
+        self.asking = pool if isinstance(pool, AskingPool) else None
+        self.pool: Pool = pool.pool if isinstance(pool, AskingPool) else pool
+        self.catalog: Pool = pool.catalog if isinstance(pool, AskingPool) else pool
+        self.strategy = settings.strategy
+        self.listener = listener = settings.listener
+        self.budget = None if settings.budget is None else check_count(settings.budget, "budget")
+        self.stopping = settings.stopping
+        seed = settings.seed_sequence
+        learner: Learner
         if committee is not None:
-            seed = int(tie_keys(["update"], random_state, listener=listener)[0] % 2**31)
-            learner: Learner = CommitteeLearner(committee, pool, update=update, n0=n0, random_state=seed)
+            number = int(tie_keys(["update"], seed, listener=listener)[0] % 2**31)
+            learner = CommitteeLearner(
+                committee, self.pool, catalog=self.catalog, update=settings.update, n0=settings.n0, random_state=number
+            )
         else:
-            learner = learner_for(model, pool, crowd, listener)
-            shape = learner.pool_proba().shape
-            if shape[1:] != (pool.n_tracks, len(learner.classes_)):
-                raise ParameterError(
-                    f"the model gives {shape} for a pool of {pool.n_tracks} tracks; make it for this pool"
-                )
+            learner = learner_for(model, self.catalog, crowd, listener)
         crowd_known = bool(getattr(learner, "knows_crowd", False))
-        self.balanced = crowd_known if balanced is None else balanced
+        self.balanced = crowd_known if settings.balanced is None else settings.balanced
+        self._settings = settings
         self._book = LabelBook(np.asarray(learner.classes_))
         self._asker = Asker(
-            pool,
+            self.pool,
             self._book,
-            strategy=strategy,
+            index=None if self.asking is None else self.asking.index,
+            strategy=settings.strategy,
             balanced=self.balanced,
-            random_share=0.2 * crowd_known if random_share is None else random_share,
+            random_share=0.2 * crowd_known if settings.random_share is None else settings.random_share,
             crowd=crowd,
             listener=listener,
-            tie_key=tie_keys(pool.track_ids, random_state, listener=listener),
+            tie_key=TieKeys(self.pool.id_hashes, seed, listener),
         )
-        if stopping is not None:
-            stopping.check(learner)
-        given = () if answers is None else self._read(answers, {}, set(range(pool.n_tracks)))
-        self._given = {track for track, _ in given}
+        if committee is None:
+            self._asker.check(learner)
+        if self.stopping is not None:
+            self.stopping.check(learner)
         self._lock = threading.RLock()
-        state = State(learner)
-        self._state = self._taught(replace(state, told=(given,))) if given else state
+        self._given: frozenset[int] = frozenset()
+        if state is not None:
+            self._state = self._restored(state, learner)
+            return
+        said = () if answers is None else self._read(answers, {}, None)
+        self._given = frozenset(track for track, _ in said)
+        start = State(learner)
+        self._state = self._taught(replace(start, told=(said,))) if said else start
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        crowd = None if self._asker.human is None else (self._asker.human, self._asker.n_raters)
+        pool = self.pool if self.asking is None else self.asking
+        return _resumed, (type(self), pool, self._state.learner.update(()), crowd, self.state)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Session:
+        """A session that goes on by itself; pool and start, which never change, are shared."""
+        resumed, arguments = self.__reduce__()
+        copied: Session = resumed(*arguments)
+        return copied
 
     def __repr__(self) -> str:
         end = f", finished: {self.finished}" if self.finished else ""
         return f"Session({self.strategy!r}, {self.n_answers} answers about {self.pool.n_tracks} tracks{end})"
 
     # ---- what is known -------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SessionState:
+        """All that a session needs to go on elsewhere: plain data of some kilobytes.
+
+        ``Session(committee, pool, state=…)`` answers every later call as this session would.
+        """
+        state, ids, classes = self._state, self.catalog.track_ids, self._book.classes.tolist()
+        return SessionState(
+            settings=self._settings.as_dict(),
+            base=getattr(state.learner, "base_digest", None),
+            told=tuple(tuple((plain(ids[t]), classes[c]) for t, c in batch) for batch in state.told),
+            queries=state.queries,
+            skipped=tuple(ids[sorted(state.skipped)].tolist()),
+            given=tuple(ids[sorted(self._given)].tolist()),
+            looks_from=state.looks_from,
+            settled=state.settled,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that this listener adds: what was told and asked, and what the learner holds for them alone.
+
+        Pool, catalog, the pre-trained start and what is worked out of these are shared by all listeners and not counted, nor
+        are probabilities of the pool, which share one limit (``personalisation.learner.PROBA_BYTES``).
+        """
+        state = self._state
+        history = sum(array.nbytes for _, array in state.history)
+        asked = sum(query.nbytes for query in state.queries)
+        return 4096 + asked + 64 * len(state.answers) + history + int(getattr(state.learner, "nbytes", 0))
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -184,8 +257,8 @@ class Session:
     @property
     def answers(self) -> dict[Any, Any]:
         """Label of each answered track, in order of answering."""
-        ids, classes = self.pool.track_ids, self._book.classes
-        return {_plain(ids[t]): _plain(classes[c]) for t, c in self._state.answers.items()}
+        ids, classes = self.catalog.track_ids, self._book.classes
+        return {plain(ids[t]): plain(classes[c]) for t, c in self._state.answers.items()}
 
     @property
     def n_answers(self) -> int:
@@ -221,37 +294,7 @@ class Session:
             return "budget"
         if state.settled:
             return "stable"
-        return "pool" if len(state.answers.keys() | state.skipped) == self.pool.n_tracks else None
-
-    def predict_proba(self, track_ids: Iterable[Any] | None = None) -> NDArray[np.float32]:
-        """How this listener probably hears these tracks: the committee's mean.
-
-        Parameters
-        ----------
-        track_ids : iterable, optional
-            Tracks of the pool, in the order wanted. Default: all.
-
-        Returns
-        -------
-        (n_tracks, n_classes) ndarray of float32
-            Rows sum to 1; classes in the order of :attr:`classes_`.
-
-        Raises
-        ------
-        UnknownTrackError
-            A track is not in the pool.
-        """
-        return machine_consensus(self.member_proba(track_ids))
-
-    def member_proba(self, track_ids: Iterable[Any] | None = None) -> NDArray[np.float32]:
-        """``(n_members, n_tracks, n_classes)``: each member's opinion; arguments and errors as :meth:`predict_proba`."""
-        proba = self._state.learner.pool_proba()
-        return proba.copy() if track_ids is None else proba[:, self.pool.index_of(track_ids)]
-
-    def predict(self, track_ids: Iterable[Any] | None = None) -> NDArray[Any]:
-        """``(n_tracks,)`` most probable labels; the first class on ties."""
-        labels: NDArray[Any] = self._book.classes[self.predict_proba(track_ids).argmax(axis=1)]
-        return labels
+        return "pool" if self._closed(state).all() else None
 
     # ---- steps ---------------------------------------------------------------------------------------------------
 
@@ -283,7 +326,9 @@ class Session:
             if end is not None:
                 return self._asker.nothing(end)
             left = k if self.budget is None else min(k, self.budget - len(state.answers))
-            query = self._asker.choose(state.learner, self._closed(state), left)
+            query = self._asker.choose(
+                state.learner, self._closed(state), left, n_before=len(state.answers.keys() | state.skipped)
+            )
             if len(query) < k:
                 query = replace(query, stopped="pool" if len(query) < left else "budget")
             self._state = replace(state, queries=(*state.queries, query))
@@ -304,7 +349,7 @@ class Session:
         """
         with self._lock:
             state = self._state
-            batch = self._read(answers, state.answers, self._asked(state))
+            batch = self._read(answers, state.answers, state)
             if batch:
                 told = (*state.told, batch)
                 self._state = self._taught(replace(state, told=told, skipped=state.skipped - {t for t, _ in batch}))
@@ -324,11 +369,11 @@ class Session:
         """
         with self._lock:
             state = self._state
-            track = int(self.pool.index_of([track_id])[0])
+            track = int(self.catalog.index_of([track_id])[0])
             if track not in state.answers:
                 raise NotAskedError(f"track {track_id!r} has no answer to take back")
             told = tuple(kept for batch in state.told if (kept := tuple(a for a in batch if a[0] != track)))
-            self._state = self._taught(replace(state, told=told, history=()), anew=True)
+            self._state = self._taught(replace(state, told=told, history=(), looks_from=len(told)), anew=True)
 
     def skip(self, track_id: Any) -> None:
         """The listener cannot or will not answer about a track that is open: it is not asked again.
@@ -339,35 +384,39 @@ class Session:
         """
         with self._lock:
             state = self._state
-            track = int(self.pool.index_of([track_id])[0])
+            track = int(self.catalog.index_of([track_id])[0])
             if track in state.answers:
                 raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
-            if track not in self._asked(state):
+            if not self._was_asked(state, track):
                 raise NotAskedError(f"track {track_id!r} was not asked; skip those of session.ask()")
             self._state = replace(state, skipped=state.skipped | {track})
 
     # ---- how ------------------------------------------------------------------------------------------------------
 
-    def _read(self, answers: Mapping[Any, Any], known: Mapping[int, int], asked: set[int]) -> tuple[Answer, ...]:
-        """Answers as indices, all of them checked."""
+    def _read(self, answers: Mapping[Any, Any], known: Mapping[int, int], state: State | None) -> tuple[Answer, ...]:
+        """Answers as indices, all of them checked; without a state about any track."""
         if not isinstance(answers, Mapping):
             raise ParameterError(f"answers must map track ids to labels; got {type(answers).__name__}")
         batch: list[Answer] = []
         for track_id, label in answers.items():
-            track = int(self.pool.index_of([track_id])[0])
+            track = int(self.catalog.index_of([track_id])[0])
             if track in known:
                 raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
-            if track not in asked:
+            if state is not None and not self._was_asked(state, track):
                 raise NotAskedError(f"track {track_id!r} was not asked; answer those of session.ask()")
             batch.append((track, self._book.index(label)))
         return tuple(batch)
 
-    def _asked(self, state: State) -> set[int]:
-        return self._given | {int(t) for query in state.queries for t in self.pool.index_of(query.track_ids)}
+    def _was_asked(self, state: State, track: int) -> bool:
+        track_id = self.catalog.track_ids[track]
+        return track in self._given or any((query.track_ids == track_id).any() for query in state.queries)
 
     def _closed(self, state: State) -> NDArray[np.bool_]:
+        """Tracks of the pool that are not asked about any more."""
         closed = np.zeros(self.pool.n_tracks, dtype=bool)
-        closed[list(state.answers.keys() | state.skipped)] = True
+        done = np.array(sorted(state.answers.keys() | state.skipped), dtype=np.int64)
+        place = done if self.asking is None else self.asking.place[done]
+        closed[place[place >= 0]] = True
         return closed
 
     def _open(self, state: State) -> Query | None:
@@ -376,7 +425,7 @@ class Session:
             return None
         last = state.queries[-1]
         done = state.answers.keys() | state.skipped
-        rows = [row for row, track in enumerate(self.pool.index_of(last.track_ids).tolist()) if track not in done]
+        rows = [row for row, track in enumerate(self.catalog.index_of(last.track_ids).tolist()) if track not in done]
         if not rows:
             return None
         return last if len(rows) == len(last) else last.rows(rows)
@@ -390,15 +439,54 @@ class Session:
         if self.stopping.looks_back:
             if not history and not anew:
                 history = ((n_answers - len(state.told[-1]), self._predicted(state.learner)),)
-            history = (*history, (n_answers, self._predicted(learner)))
-        progress = Progress(n_answers, history, learner, np.flatnonzero(~self._closed(state)))
+            history = self.stopping.needed((*history, (n_answers, self._predicted(learner))))
+        progress = Progress(n_answers, history, learner, self._open_tracks(state))
         return replace(state, learner=learner, history=history, settled=self.stopping(progress))
 
-    @staticmethod
-    def _predicted(learner: Learner) -> NDArray[np.int64]:
-        leader: NDArray[np.int64] = machine_consensus(learner.pool_proba()).argmax(axis=1)
+    def _open_tracks(self, state: State) -> NDArray[np.int64]:
+        """Positions, in the learner's numbering, of the pool's tracks that may still be asked about."""
+        rows = np.flatnonzero(~self._closed(state))
+        return rows if self.asking is None else self._asker.rows_in(state.learner, self.asking.index[rows])
+
+    def _predicted(self, learner: Learner) -> NDArray[np.integer]:
+        small = np.min_scalar_type(len(self._book.classes))
+        leader: NDArray[np.integer] = self._asker.consensus(learner).argmax(axis=1).astype(small)
         return leader
 
+    def _restored(self, given: SessionState, learner: Learner) -> State:
+        """The live state of a plain one."""
+        base = getattr(learner, "base_digest", None)
+        if given.base is not None and base is not None and given.base != base:
+            raise ParameterError(
+                "this state is of a session that started from another committee; give the one that it was made with, or "
+                "begin anew with answers=…"
+            )
+        index = self.catalog.index_of
+        told = tuple(
+            tuple((int(index([track])[0]), self._book.index(label)) for track, label in batch) for batch in given.told
+        )
+        self._given = frozenset(index(given.given).tolist())
+        queries = tuple(
+            replace(q, track_ids=self.catalog.track_ids[index(q.track_ids.tolist())]) for q in given.queries
+        )
+        state = State(
+            learner.update(told),
+            queries,
+            told,
+            frozenset(index(given.skipped).tolist()),
+            (),
+            given.looks_from,
+            given.settled,
+        )
+        if len(state.answers) != sum(map(len, told)):
+            raise ParameterError("this state answers a track twice; it was changed by hand")
+        if self.stopping is None or not self.stopping.looks_back or not told:
+            return state
+        first, points = given.looks_from, [sum(map(len, told[:j])) for j in range(len(told) + 1)]
+        wanted = self.stopping.needed([(points[j], np.array([j])) for j in range(first, len(told) + 1)])
+        history = tuple((n, self._predicted(learner.update(told[: int(j[0])]))) for n, j in wanted)
+        return replace(state, history=history)
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+
+def _resumed(kind: type[Session], pool: Any, model: Learner, crowd: Any, state: SessionState) -> Session:
+    return kind(None, pool, model=model, crowd=crowd, state=state)

@@ -20,7 +20,7 @@ class Progress(NamedTuple):
     """What a rule of stopping may look at after each batch of answers."""
 
     n_answers: int
-    history: Sequence[tuple[int, NDArray[np.int64]]]  # (answers, predicted class of every track), oldest first
+    history: Sequence[tuple[int, NDArray[np.integer]]]  # (answers, predicted class of every track), oldest first
     learner: Learner
     open_tracks: NDArray[np.int64]  # neither answered nor skipped
 
@@ -52,6 +52,11 @@ class StopWhenStable:
     def check(self, learner: Learner) -> None:
         """Any learner will do."""
 
+    def needed(self, history: Sequence[tuple[int, NDArray[np.integer]]]) -> tuple[tuple[int, NDArray[np.integer]], ...]:
+        """The part of a history that this or a later moment looks at."""
+        past = sum(n <= history[-1][0] - self.answers for n, _ in history)
+        return tuple(history[max(past - 1, 0) :])
+
     def __call__(self, progress: Progress) -> bool:
         """Whether to stop."""
         if not progress.history:
@@ -77,6 +82,10 @@ class StopWhenLearnt:
     """
 
     looks_back: ClassVar[bool] = False
+
+    def needed(self, history: Sequence[tuple[int, NDArray[np.integer]]]) -> tuple[tuple[int, NDArray[np.integer]], ...]:
+        """Nothing."""
+        return ()
 
     gain: float = 0.005
     answers: int = 20

@@ -19,10 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
 from dissensus.committee._rows import encode
-from dissensus.committee._tracks import TrackRuns, track_runs
+from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
+from dissensus.committee.refit import refits, refitted, takes_weight
 from dissensus.committee.rehearsal import thin
 from dissensus.errors import ParameterError
+from dissensus.features.pool import Pool
 from dissensus.personalisation.told import Told, columns_of
 
 __all__ = ["UPDATES", "Heard", "Updates", "hear", "personalise", "replay"]
@@ -208,6 +210,9 @@ def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *
             taught = kind.rehearse_together(mine, **answers())
         elif hasattr(kind, "rehearse"):
             taught = [member.rehearse(**answers()) for member in mine]
+        elif heard and base.rehearsal is not None and refits(mine[0]):
+            given = few()
+            taught = [refitted(base, i, given["X"], given["y"], given["weight"], n0=n0) for i in where]
         else:
             continue
         for i, member in zip(where, taught, strict=True):
@@ -250,6 +255,11 @@ def _continued(
 def _continue(member: Any, X: NDArray[np.float32], y: NDArray[Any], weight: NDArray[np.float64]) -> Any:
     if not hasattr(member, "partial_fit"):
         return member
+    if not takes_weight(member.partial_fit):
+        raise ParameterError(
+            f"{type(member).__name__}.partial_fit takes no sample_weight, which the incremental rule needs; add the argument, or "
+            "learn by update='replay'"
+        )
     return copy.deepcopy(member).partial_fit(X, y, sample_weight=weight)
 
 
@@ -262,10 +272,8 @@ class Updates:
     ----------
     start : Committee
         What every listener starts from.
-    X : (n_windows, n_features) array_like of float
-        Raw windows of the tracks that may be answered.
-    groups : (n_windows,) array_like of int
-        Track index of each window.
+    pool : Pool
+        The tracks that may be answered; only the windows of those that were answered are read.
     update, n0, random_state
         As in :func:`personalise`.
     """
@@ -273,8 +281,7 @@ class Updates:
     def __init__(
         self,
         start: Committee,
-        X: NDArray[Any],
-        groups: NDArray[np.int64],
+        pool: Pool,
         *,
         update: str = "replay",
         n0: float = REPLAY_WEIGHT,
@@ -284,8 +291,7 @@ class Updates:
         _check_weight(n0)
         self.start = start
         self.update, self.n0, self.random_state = update, n0, random_state
-        self._X, self._groups = X, groups
-        self._runs: TrackRuns | None = None
+        self._pool = pool
         self._lock = threading.Lock()
         self._heard: OrderedDict[int, Heard] = OrderedDict()
         self._heard_bytes = 0
@@ -309,18 +315,9 @@ class Updates:
             committee, told = current, told[len(known) :]
         for batch in told:
             track, label = columns_of((batch,))
-            rows, start = self._rows(track.tolist())
-            committee = _continued(committee, committee.scale(self._X[rows]), start, label, self.random_state)
+            X, start = self._pool.windows_of(track)
+            committee = _continued(committee, committee.scale(X), start, label, self.random_state)
         return committee
-
-    def _rows(self, tracks: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Windows of these tracks, one track after the other, and where each begins."""
-        if self._runs is None:
-            self._runs = track_runs(self._groups, len(self._groups))
-        order, ends = self._runs
-        parts = [np.arange(ends[i], ends[i + 1]) if order is None else order[ends[i] : ends[i + 1]] for i in tracks]
-        start = np.concatenate([[0], np.cumsum([len(part) for part in parts], dtype=np.int64)])
-        return (np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)), start
 
     def _tracks(self, tracks: Sequence[int]) -> list[Heard]:
         """What replay needs of these tracks; those that were asked for least recently are forgotten first."""
@@ -330,8 +327,8 @@ class Updates:
                 self._heard.move_to_end(i)
         missing = [i for i in dict.fromkeys(tracks) if i not in found]
         if missing:
-            rows, start = self._rows(missing)
-            prepared = hear(self.start, self.start.scale(self._X[rows]), start)
+            X, start = self._pool.windows_of(missing)
+            prepared = hear(self.start, self.start.scale(X), start)
             found |= zip(missing, prepared, strict=True)
             with self._lock:
                 for i, track in zip(missing, prepared, strict=True):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,31 +63,77 @@ def strict_argmax(proba: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.where(leads, np.argmax(proba, axis=1), -1).astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
 class Ranking:
     """One list of the pool: how useful each track is, and the class that leads it (−1: none strictly).
 
     Two of them may be stacked (the published hybrid): a track then counts once, by its better row.
+
+    Parameters
+    ----------
+    utility : (n_tracks,) ndarray of float32
+        Higher is asked first.
+    leader : (n_tracks,) ndarray of int64, or callable
+        The class that leads each track; a callable is called when it is looked at, for balanced queries.
     """
 
-    utility: NDArray[np.float32]
-    leader: NDArray[np.int64]
+    def __init__(
+        self, utility: NDArray[np.float32], leader: NDArray[np.int64] | Callable[[], NDArray[np.int64]]
+    ) -> None:
+        self.utility = utility
+        self._leader = leader
+
+    @cached_property
+    def leader(self) -> NDArray[np.int64]:
+        """``(n_tracks,)`` leading classes."""
+        return self._leader() if callable(self._leader) else self._leader
 
 
-#: So few candidates are sorted in less time than a kernel is called in.
-_FEW = 2048
+class Keys(Protocol):
+    """Keys by row: an array, or something that makes them when they are looked at."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Any) -> NDArray[Any]: ...
 
 
-def _top(utility: NDArray[np.float32], among: NDArray[np.bool_], k: int, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    candidates = order[among[order]]
-    k = min(k, len(candidates))
+def _top(utility: NDArray[np.float32], among: NDArray[np.bool_], k: int, keys: Keys) -> NDArray[np.int64]:
+    """The ``k`` most useful rows among some, best first, NaN last; equal ones by their keys, then by row."""
+    rows = np.flatnonzero(among)
+    k = min(k, len(rows))
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    worth = utility[candidates]
-    if len(worth) <= _FEW:
-        return candidates[np.argsort(-worth, kind="stable")[:k]]  # as select_top has it: NaN last, the first of equals
-    chosen: NDArray[np.int64] = candidates[select_top(worth, k)]
-    return chosen
+    worth = utility if len(rows) == len(utility) else utility[rows]
+    least = worth[select_top(worth, k)[-1]]
+    if np.isnan(least):
+        sure, tied = ~np.isnan(worth), np.isnan(worth)
+    else:
+        sure, tied = worth > least, worth == least
+    first, level = rows[sure], rows[tied]
+    if len(level) > k - len(first):
+        level = level[np.argsort(keys[level], kind="stable")[: k - len(first)]]
+    chosen = np.sort(np.concatenate([first, level]))
+    ranked: NDArray[np.int64] = chosen[np.lexsort((keys[chosen], -utility[chosen]))]
+    return ranked
+
+
+def _count_ties(
+    values: NDArray[np.float32], utility: NDArray[np.float32], among: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """How many rows, among some, have each of these utilities; NaN equals NaN."""
+    distinct, which = np.unique(values, return_inverse=True)
+    if len(distinct) > _FEW:
+        ladder = np.sort(utility[among])  # NaN last
+        count = np.searchsorted(ladder, distinct, "right") - np.searchsorted(ladder, distinct, "left")
+    else:
+        count = np.array(
+            [np.count_nonzero((np.isnan(utility) if np.isnan(v) else utility == v) & among) for v in distinct],
+            dtype=np.int64,
+        )
+    ties: NDArray[np.int64] = np.maximum(count[which.reshape(-1)], 1).astype(np.int64)
+    return ties
+
+
+#: So few utilities are counted one by one in less time than all are sorted.
+_FEW = 32
 
 
 def pick(
@@ -98,7 +144,7 @@ def pick(
     eligible: NDArray[np.bool_],
     late: NDArray[np.bool_],
     balanced: bool,
-    tie_key: NDArray[Any],
+    tie_key: Keys,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
     """Choose up to ``k`` distinct tracks, best first.
 
@@ -112,7 +158,6 @@ def pick(
         ``slot`` is the class whose share the track filled, −1 for none; ``tie_size`` counts the eligible tracks (itself
         included) of exactly that utility.
     """
-    order = np.argsort(tie_key, kind="stable")
     best = rankings[0].utility if len(rankings) == 1 else np.fmax.reduce([r.utility for r in rankings])
     free = eligible & ~late
     index: list[NDArray[np.int64]] = []
@@ -123,13 +168,13 @@ def pick(
             led = [np.where(r.leader == c, r.utility, np.float32(np.nan)) for r in rankings]
             mine = np.any([r.leader == c for r in rankings], axis=0)
             share = led[0] if len(led) == 1 else np.fmax.reduce(led)
-            chosen = _top(share, free & mine, k // n_classes, order)
+            chosen = _top(share, free & mine, k // n_classes, tie_key)
             free[chosen] = False
             index.append(chosen)
             utility.append(share[chosen])
             slot += [c] * len(chosen)
     for group in (free, eligible & late):
-        chosen = _top(best, group, k - sum(map(len, index)), order)
+        chosen = _top(best, group, k - sum(map(len, index)), tie_key)
         index.append(chosen)
         utility.append(best[chosen])
         slot += [-1] * len(chosen)
@@ -137,6 +182,4 @@ def pick(
     # Best first; the late ones stay behind the others, NaN behind numbers.
     place = np.lexsort((tie_key[tracks], -values, late[tracks]))
     tracks, values = tracks[place], values[place]
-    ladder = np.sort(best[eligible])  # NaN last
-    ties = np.searchsorted(ladder, values, "right") - np.searchsorted(ladder, values, "left")
-    return tracks, values, np.array(slot, dtype=np.int64)[place], np.maximum(ties, 1).astype(np.int64)
+    return tracks, values, np.array(slot, dtype=np.int64)[place], _count_ties(values, best, eligible)

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import id_array, is_same_id
+from dissensus._mean import mean_member
 from dissensus._order import newest_rows
 from dissensus._validate import as_float, as_proba, check_count
 from dissensus.errors import ParameterError
-from dissensus.strategies.balanced import pick
+from dissensus.strategies.balanced import Keys, pick
 from dissensus.strategies.rules import STRATEGIES
 from dissensus.strategies.selection import Selection
 from dissensus.strategies.strategy import Opinions, Strategy, register_all, strategy_named
@@ -58,10 +59,7 @@ def machine_consensus(proba: ArrayLike, member_weight: ArrayLike | None = None) 
     )
     if weight.shape != (len(slab),) or not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
         raise ParameterError(f"member_weight must be {len(slab)} numbers >= 0, not all zero; got shape {weight.shape}")
-    mean: NDArray[np.float64] = np.einsum("m,mnc->nc", weight / weight.sum(), slab, dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        mean /= mean.sum(axis=1, keepdims=True)
-    return mean.astype(np.float32)
+    return mean_member(slab, weight)
 
 
 def human_consensus(
@@ -285,21 +283,39 @@ def select(
     opinions = _opinions(rule, strategy, members, machine, human, n_raters)
     first = opinions.machine if opinions.machine is not None else opinions.human
     assert first is not None
+    n_tracks = len(first)
+    return choose(
+        rule, opinions, k, eligible=~_mask(exclude, n_tracks), balanced=balanced, tie_key=_keys(random_state, n_tracks)
+    )
+
+
+def choose(
+    rule: Strategy,
+    opinions: Opinions,
+    k: int,
+    *,
+    eligible: NDArray[np.bool_],
+    balanced: bool,
+    tie_key: Keys,
+) -> Selection:
+    """:func:`select` from what was checked before: distributions in float32, all for the same tracks."""
+    first = opinions.machine if opinions.machine is not None else opinions.human
+    assert first is not None
     n_tracks, n_classes = first.shape
     late = np.zeros(n_tracks, dtype=bool)
     if rule.unrated_last and opinions.n_raters is not None:
         late = opinions.n_raters == 0
     rankings = rule.rank(opinions)
-    if not rankings or any(len(part) != n_tracks for r in rankings for part in (r.utility, r.leader)):
+    if not rankings or any(len(r.utility) != n_tracks or (balanced and len(r.leader) != n_tracks) for r in rankings):
         raise ParameterError(f"strategy {rule.name!r} must rank each of the {n_tracks} tracks; its rank() did not")
     index, utility, slot, ties = pick(
         rankings,
         k,
         n_classes,
-        eligible=~_mask(exclude, n_tracks),
+        eligible=eligible,
         late=late,
         balanced=balanced,
-        tie_key=_keys(random_state, n_tracks),
+        tie_key=tie_key,
     )
     return Selection(
         index,

@@ -171,8 +171,9 @@ def _lay_out(place: Workplace, task: Task, listener: Any, split: Split) -> _Tabl
     scorer, updates = None, {}
     if committee is not None:
         scorer, seed = TrackScorer(committee, X, group), _seed(place.protocol, task, "update")
+        windows = Pool(X, group)
         updates = {
-            name: Updates(committee, X, group, update=name, n0=place.protocol.n0, random_state=seed)
+            name: Updates(committee, windows, update=name, n0=place.protocol.n0, random_state=seed)
             for name in place.protocol.learned_updates
         }
     return _Table(track, n_pool, label, answer, human, n_raters, keys, committee, scorer, members, updates)

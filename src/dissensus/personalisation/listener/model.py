@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -243,7 +244,7 @@ class ListenerModel:
         """A start whose belief is made when first needed; where the pool is large it holds nothing of its size."""
         large = len(tracks) > MAX_HELD_TRACKS
         recent = self._recent if large else None
-        beliefs = Beliefs(lambda rows: crowd.belief(tracks, rows), recent=recent, key=(crowd, tracks))
+        beliefs = Beliefs(partial(crowd.belief, tracks), recent=recent, key=(crowd, tracks))
         kernel = self._kernel(beliefs.proba, crowd.ratings(), tracks, holds=not large)
         return Prior(beliefs, kernel, self.classes, self.model, self.stack_prior, n_tracks=len(tracks))
 

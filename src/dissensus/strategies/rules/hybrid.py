@@ -22,7 +22,8 @@ def _stacked(opinions: Opinions) -> list[Ranking]:
     crowd = by_entropy(opinions.human)
     if opinions.n_raters is not None:  # the crowd at large is no row about this track
         rated = opinions.n_raters > 0
-        crowd = Ranking(np.where(rated, crowd.utility, np.float32(np.nan)), np.where(rated, crowd.leader, -1))
+        lead = crowd.leader
+        crowd = Ranking(np.where(rated, crowd.utility, np.float32(np.nan)), np.where(rated, lead, -1))
     return [by_entropy(opinions.machine), crowd]
 
 

@@ -15,7 +15,7 @@ __all__ = ["RANDOM", "RANDOM_BALANCED"]
 def _rank(opinions: Opinions) -> list[Ranking]:
     by = opinions.machine if opinions.machine is not None else opinions.human
     assert by is not None
-    return [Ranking(np.zeros(len(by), dtype=np.float32), strict_argmax(by))]
+    return [Ranking(np.zeros(len(by), dtype=np.float32), lambda: strict_argmax(by))]
 
 
 RANDOM = Strategy(
