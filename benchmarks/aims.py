@@ -140,6 +140,10 @@ AIMS = (
     Aim("– one listener left out", "crowd_prior leave out|5000x1000", seconds=0.05),
     Aim("an answer, then the probabilities of 1 000 tracks", "answer|1000 tracks", seconds=0.01),
     Aim("– of 100 000 tracks", "answer|100000 tracks", seconds=0.1),
+    Aim("a listener's start, 10⁶ ratings of 100 000 tracks", "new listener|", seconds=0.01),
+    Aim("– and the first belief, somebody new", "first belief of a stranger|", seconds=0.01),
+    Aim("– back from 60 answers, 1 000 tracks", "back from 60 answers|1000 of 1000 ", seconds=0.0074),
+    Aim("– a hundred of 10⁶ votes erased, and the next belief", "erase a listener|", seconds=0.2),
 )
 
 

@@ -1,7 +1,8 @@
 """The listener model: the nightly fit, one listener left out, one answer, at a study's size and at a service's.
 
 Peers: for the fit and the leave-out, Gaussian process regression over all ratings as in the textbook (one n x n Cholesky
-factorisation, refitted without the listener), which gives the same numbers. Run with one BLAS thread:
+factorisation, refitted without the listener), which gives the same numbers. At a service's size the peer is how it was done
+before: everybody's ratings copied and sorted for each listener, votes taken out one by one. Run with one BLAS thread:
 
     OPENBLAS_NUM_THREADS=1 pytest benchmarks/test_bench_listener.py --benchmark-enable --benchmark-group-by=group
 """
@@ -133,3 +134,109 @@ def test_leave_out_service(benchmark: Any) -> None:
     crowd = _model(SERVICE).crowd
     belief = benchmark.pedantic(lambda: crowd.belief(without_listener=7), rounds=3)
     assert belief.n_raters.sum() == (crowd.listener != 7).sum()
+
+
+ASKED = 1_000  # tracks of the asking pool
+
+
+def _asked(shape: tuple[int, int, int]) -> Pool:
+    """The pool that is asked about: a part of the catalogue, made once."""
+    model = _model(shape)
+    if shape not in _pools:
+        _pools[shape] = model.pool.subset(
+            np.sort(np.random.default_rng(5).choice(shape[0], ASKED, replace=False)).tolist()
+        )
+        model.asked(_pools[shape])
+    return _pools[shape]
+
+
+_pools: dict[tuple[int, int, int], Pool] = {}
+
+
+def copied(crowd: CrowdPrior, listener: int) -> Any:
+    """What a listener's start took before: the others' ratings, copied and sorted by listener and by track."""
+    kept = crowd.listener != listener
+    track, listeners, label = crowd.track[kept], crowd.listener[kept], crowd.label[kept]
+    order = np.lexsort((track, listeners))
+    columns = [column[order] for column in (track, listeners, label)]
+    return columns, np.argsort(columns[0], kind="stable")
+
+
+@pytest.mark.parametrize("who", ["dissensus", "a copy for each listener"])
+def test_new_listener_service(benchmark: Any, who: str) -> None:
+    """Aim: at most 10 ms."""
+    benchmark.group = f"new listener|{SERVICE[2]} ratings, {ASKED} of {SERVICE[0]} tracks asked"
+    model, asked = _model(SERVICE), _asked(SERVICE)
+    people = iter(range(10, 10_000))
+    own = model.crowd.listener == 3
+    raters = model.for_listener(3, asked=asked).prior.belief.n_raters
+    assert raters.sum() == (~own & np.isin(model.crowd.track, asked.track_ids)).sum()
+    if who == "dissensus":
+        benchmark.pedantic(lambda: model.for_listener(next(people), asked=asked), rounds=20)
+    else:
+        columns, _ = benchmark.pedantic(lambda: copied(model.crowd, next(people)), rounds=3)
+        assert len(columns[0]) < len(own)
+
+
+@pytest.mark.parametrize("crowd", ["a stranger", "one of the crowd"])
+def test_first_belief_service(benchmark: Any, crowd: str) -> None:
+    """A new listener's start and the probabilities of every track that is asked about: with a solve where votes are left out."""
+    benchmark.group = f"first belief of {crowd}|{SERVICE[2]} ratings, {ASKED} of {SERVICE[0]} tracks asked"
+    model, asked = _model(SERVICE), _asked(SERVICE)
+    known = iter(range(3_000, 10_000))
+    name = (lambda: next(known)) if crowd == "one of the crowd" else (lambda: 10**6)
+    rows = asked.track_ids
+    np.testing.assert_allclose(
+        model.for_listener(7, asked=asked).proba, model.crowd.belief(without_listener=7, tracks=rows).proba, atol=1e-12
+    )
+    benchmark.pedantic(lambda: model.for_listener(name(), asked=asked).proba, rounds=5)
+
+
+@pytest.mark.parametrize("shape", [STUDY, SERVICE], ids=["study", "service"])
+def test_back_from_sixty_answers(benchmark: Any, shape: tuple[int, int, int]) -> None:
+    """A new start, sixty answers, then the probabilities of every track that is asked about. Aim: at most 7.4 ms."""
+    benchmark.group = f"back from 60 answers|{ASKED} of {shape[0]} tracks asked"
+    model, asked = _model(shape), _asked(shape)
+    rng = np.random.default_rng(1)
+    answers = {int(t): int(c) for t, c in zip(rng.permutation(ASKED)[:60], rng.integers(0, 4, 60), strict=True)}
+    back = benchmark(lambda: model.for_listener("somebody new", asked=asked).with_answers(answers).proba)
+    one_by_one = model.for_listener("somebody new", asked=asked)
+    for answer in list(answers.items())[::-1]:
+        one_by_one = one_by_one.with_answers(dict([answer]))
+    np.testing.assert_allclose(back, one_by_one.proba, atol=1e-9)
+    told = model.for_listener(5, asked=asked).with_answers(answers)
+    assert told.proba.shape == (ASKED, 4)
+    assert told.nbytes <= 500_000
+    benchmark.extra_info["bytes per live listener"] = told.nbytes
+
+
+@pytest.mark.parametrize("who", ["dissensus", "one by one, a tenth of them"])
+def test_erase_a_listener_service(benchmark: Any, who: str) -> None:
+    """A listener's hundred votes out of a million, and the crowd's next belief. Aim: at most 200 ms."""
+    benchmark.group = f"erase a listener|{SERVICE[2]} ratings"
+    crowd = _model(SERVICE).crowd
+    listener = 20 if who == "dissensus" else 21
+    track = crowd.track[crowd.listener == listener]
+    expected = crowd.belief(without_listener=listener).proba
+
+    def erase() -> Any:
+        if who == "dissensus":
+            crowd.remove_listener(listener)
+            return crowd.belief(tracks=track).proba
+        for one in track[:10].tolist():  # a tenth of them: the whole list takes ten times as long
+            crowd.remove(one, listener)
+            crowd.belief(tracks=track)
+        return None
+
+    benchmark.pedantic(erase, rounds=1)
+    crowd.remove_listener(listener)
+    np.testing.assert_allclose(crowd.belief().proba, expected, atol=1e-10)
+
+
+def test_one_vote_service(benchmark: Any) -> None:
+    benchmark.group = f"one vote|{SERVICE[2]} ratings"
+    crowd = _model(SERVICE).crowd
+    before = crowd.version.number
+    fresh = iter(range(100_000))
+    benchmark.pedantic(lambda: crowd.update(next(fresh), 9_999, 1), rounds=20)
+    assert crowd.version.number == before + 20
