@@ -2,6 +2,7 @@
 
 from dissensus.personalisation.asking_pool import AskingPool
 from dissensus.personalisation.joint import JointLearner
+from dissensus.personalisation.keeper import KeeperStats, SessionKeeper, StateSource
 from dissensus.personalisation.learner import CommitteeLearner, Learner
 from dissensus.personalisation.listener import ListenerModel, TrackInfo
 from dissensus.personalisation.predictions import Ranked
@@ -14,12 +15,15 @@ __all__ = [
     "AskingPool",
     "CommitteeLearner",
     "JointLearner",
+    "KeeperStats",
     "Learner",
     "ListenerModel",
     "Query",
     "Ranked",
     "Session",
+    "SessionKeeper",
     "SessionState",
+    "StateSource",
     "StopWhenLearnt",
     "StopWhenStable",
     "TrackInfo",

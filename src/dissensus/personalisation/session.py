@@ -237,6 +237,13 @@ class Session(Predictions):
             settled=state.settled,
         )
 
+    def state_for_another_start(self) -> SessionState:
+        """:attr:`state` without the mark of what every listener starts from: for a session with another committee.
+
+        Answers, skips and the open query go over; predictions are then those of the new start after the same answers.
+        """
+        return replace(self.state, base=None)
+
     @property
     def nbytes(self) -> int:
         """Bytes that this listener adds: what was told and asked, and what the learner holds for them alone.
