@@ -82,7 +82,7 @@ v, w = p.argmax(2), rng.random(20)
 def call():
     utility = dissensus.mutual_information(p, member_weight=w, n_threads=None)
     dissensus.select_top(utility, 10), dissensus.query_top(p.swapaxes(0, 1).copy().swapaxes(0, 1), 9, n_threads=None)
-    dissensus.query_top(v, 10, measure='vote_entropy', n_classes=4, n_threads=None)
+    dissensus.query_votes(v, 10, n_classes=4, n_threads=None)
     dissensus.vote_entropy(v, n_classes=4, member_weight=w, n_threads=None)""",
     "the four strategies": """
 from dissensus.strategies import leave_listener_out, machine_consensus, select, select_diverse, tie_keys

@@ -19,7 +19,16 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import workloads
-from dissensus.strategies import ConsensusState, consensus_entropy, margin, mean_kl, query_top, select_top, vote_entropy
+from dissensus.strategies import (
+    ConsensusState,
+    consensus_entropy,
+    margin,
+    mean_kl,
+    query_top,
+    query_votes,
+    select_top,
+    vote_entropy,
+)
 
 MILLION = 1_000_000
 
@@ -148,7 +157,7 @@ def test_vote_entropy(benchmark: Any, n_tracks: int, who: str) -> None:
         "numpy": lambda: workloads.numpy_votes(votes),
         "reading the bytes (ceiling)": lambda: workloads.read_all(votes),
         "dissensus": lambda: vote_entropy(votes, n_classes=4),
-        "dissensus, best 10 alone": lambda: query_top(votes, 10, measure="vote_entropy", n_classes=4).index,
+        "dissensus, best 10 alone": lambda: query_votes(votes, 10, n_classes=4).index,
         "dissensus, 2 threads": lambda: vote_entropy(votes, n_classes=4, n_threads=2),
         "dissensus, numba": lambda: vote_entropy(votes, n_classes=4, backend="numba"),
     }
@@ -171,7 +180,7 @@ def test_weighted_vote_entropy(benchmark: Any, who: str) -> None:
     calls: dict[str, Callable[[], Any]] = {
         "numpy + scipy": lambda: workloads.numpy_weighted_votes(votes, weight),
         "dissensus": lambda: vote_entropy(votes, **options),
-        "dissensus, best 10 alone": lambda: query_top(votes, 10, measure="vote_entropy", **options).utility,
+        "dissensus, best 10 alone": lambda: query_votes(votes, 10, **options).utility,
         "dissensus, 2 threads": lambda: vote_entropy(votes, n_threads=2, **options),
     }
     expected = vote_entropy(votes, **options)

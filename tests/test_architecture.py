@@ -27,6 +27,7 @@ BASICS = {
     "_files",
     "_ids",
     "_mean",
+    "_measures",
     "_memory",
     "_mix",
     "_names",

@@ -27,7 +27,7 @@ def without_native(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     _backend.resolve.cache_clear()
 
 
-@pytest.mark.parametrize("name", sorted(_backend.ROOMS))
+@pytest.mark.parametrize("name", sorted(_backend.MODULES))
 def test_every_kernel_has_a_reference_of_the_same_arguments(name: str) -> None:
     assert "reference" in _backend.available(name)
     reference = inspect.signature(_backend.resolve(name, "reference"))
@@ -39,7 +39,7 @@ def test_every_kernel_has_a_reference_of_the_same_arguments(name: str) -> None:
 def test_compiled_twins_take_the_same_arguments_in_the_same_order() -> None:
     if _backend._native() is None:
         pytest.skip("dissensus was installed without its compiled module")
-    for name in sorted(_backend.ROOMS):
+    for name in sorted(_backend.MODULES):
         if "native" not in _backend.available(name):
             continue
         expected = list(inspect.signature(_backend.resolve(name, "reference")).parameters)
@@ -51,7 +51,7 @@ def test_compiled_twins_take_the_same_arguments_in_the_same_order() -> None:
             assert re.findall(r"(\w+):", inside[inside.index("(") :]) == expected, name
 
 
-@pytest.mark.parametrize("name", sorted(_backend.ROOMS))
+@pytest.mark.parametrize("name", sorted(_backend.MODULES))
 def test_auto_takes_the_first_that_there_is(name: str) -> None:
     first = _backend.available(name)[0]
     assert _backend.resolve(name) is _backend.resolve(name, first)
@@ -130,7 +130,7 @@ def test_what_is_in_use_can_be_printed(n: int) -> None:
     printed = [
         name for backend in _backend.BACKENDS for name in lines.get(f"{backend} kernels", "").split(", ") if name
     ]
-    assert sorted(printed) == sorted(_backend.ROOMS)
+    assert sorted(printed) == sorted(_backend.MODULES)
 
 
 @pytest.mark.usefixtures("without_native")
@@ -141,14 +141,21 @@ def test_what_is_in_use_can_be_printed_without_the_compiled_module() -> None:
     assert "consensus_entropy" in text.partition("numba kernels: ")[2]
 
 
-def test_every_example_is_of_a_kernel_and_runs_on_every_backend() -> None:
+def test_every_kernel_has_an_example() -> None:
     from dissensus.kernels._examples import EXAMPLES
 
-    assert set(EXAMPLES) <= set(_backend.ROOMS)
-    for name, examples in EXAMPLES.items():
-        for backend in _backend.available(name):
-            for arguments in examples():
-                _backend.resolve(name, backend)(*arguments)
+    assert set(EXAMPLES) == set(_backend.MODULES)
+
+
+@pytest.mark.parametrize("name", sorted(_backend.MODULES))
+def test_an_example_runs_on_every_backend(name: str) -> None:
+    from dissensus.kernels._examples import EXAMPLES
+
+    for backend in _backend.available(name):
+        examples = list(EXAMPLES[name]())
+        assert examples
+        for arguments in examples:
+            _backend.resolve(name, backend)(*arguments)
 
 
 def test_warmup_compiles_for_the_types_that_callers_use() -> None:
@@ -167,7 +174,7 @@ def test_warmup_compiles_for_the_types_that_callers_use() -> None:
 
 
 def test_warmup_covers_the_emotion_features() -> None:
-    names = [name for name in _backend.ROOMS if name.startswith("is13_")]
+    names = [name for name in _backend.MODULES if name.startswith("is13_")]
     kernels = {name: _backend.resolve(name, "numba") for name in names}
     dissensus.warmup()
     before = {name: len(getattr(kernel, "signatures", ())) for name, kernel in kernels.items()}
@@ -175,6 +182,36 @@ def test_warmup_covers_the_emotion_features() -> None:
         pytest.skip("the JIT is off")
     dissensus.is13(np.zeros(32000, np.float32), 16000)
     assert {name: len(getattr(kernel, "signatures", ())) for name, kernel in kernels.items()} == before
+
+
+def _compiled() -> dict[str, int]:
+    """How many combinations of types each kernel that Numba does by default has been compiled for."""
+    kernels = {name: _backend.resolve(name) for name in _backend.MODULES if _backend.available(name)[0] == "numba"}
+    return {name: len(kernel.signatures) for name, kernel in kernels.items() if hasattr(kernel, "signatures")}
+
+
+def test_warmup_covers_members_sessions_agreement_and_the_summary() -> None:
+    from dissensus.features.summary import summary
+
+    dissensus.warmup()
+    before = _compiled()
+    if not before:
+        pytest.skip("the JIT is off")
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 3)
+    y = groups % 4
+    X = (rng.normal(size=(120, 8)) + y[:, None]).astype(np.float32)
+    committee = dissensus.Committee.pretrain(X, y, groups, kinds=("gnb", "sgd"), n_folds=2)
+    committee.predict_proba(X, groups)
+    for update in ("replay", "incremental"):
+        session = dissensus.Session(committee, dissensus.Pool(X, groups), update=update)
+        session.tell({track: int(track) % 4 for track in session.ask(2).track_ids})
+        session.ask(2)
+    for level in ("nominal", "interval"):
+        dissensus.krippendorff_alpha(rng.normal(size=(5, 30)), level=level)
+        dissensus.krippendorff_alpha(rng.integers(1, 6, (5, 30)), level=level)
+    summary(rng.normal(size=16000).astype(np.float32), 16000)
+    assert _compiled() == before
 
 
 def test_the_suite_of_a_kernel_runs_with_the_jit_off() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         mean_kl,
         mutual_information,
         query_top,
+        query_votes,
         select_top,
         vote_entropy,
     )
@@ -50,6 +51,7 @@ _HOME: dict[str, str] = {
     "mean_kl": "strategies",
     "mutual_information": "strategies",
     "query_top": "strategies",
+    "query_votes": "strategies",
     "select_top": "strategies",
     "set_threads": "_threads",
     "vote_entropy": "strategies",
@@ -75,6 +77,7 @@ __all__ = [
     "mean_kl",
     "mutual_information",
     "query_top",
+    "query_votes",
     "select_top",
     "set_threads",
     "vote_entropy",

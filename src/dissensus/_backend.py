@@ -1,8 +1,8 @@
 """The one door to the kernels: ``resolve(name, backend)``.
 
-A kernel has a name and lives in a *room*: its slow twin in ``kernels/reference/<room>.py``, its Numba twin in
-``kernels/<room>.py`` and, where it earns its place, its compiled twin in ``_native`` under the same name. All twins share
-one signature and one result.
+A kernel has a name and a module: its slow twin is in ``kernels/reference/<module>.py``, its Numba twin in
+``kernels/<module>.py`` and, where it is fast enough to keep, its compiled twin in ``_native`` under the same name. All
+twins share one signature and one result.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 
 from dissensus.errors import BackendUnavailableError, NativeUnavailableWarning, ParameterError
 
-__all__ = ["BACKENDS", "ROOMS", "available", "capabilities", "resolve", "warmup"]
+__all__ = ["BACKENDS", "MODULES", "available", "capabilities", "resolve", "warmup"]
 
 BACKENDS = ("native", "numba", "reference")
 
-#: Kernel name -> room. A new kernel is one line here.
-ROOMS: dict[str, str] = {
+#: Kernel name -> module. A new kernel is one line here.
+MODULES: dict[str, str] = {
     "log_mel_frames": "mel",
     "class_moments": "naive_bayes",
     "merge_moments": "naive_bayes",
@@ -34,19 +34,19 @@ ROOMS: dict[str, str] = {
     "state_ceilings": "state",
     "state_top": "state",
     "state_utility": "state",
-    "log_into": "fastlog",
+    "log_into": "log",
     "top_k": "topk",
     "vote_entropy": "votes",
     "vote_top": "votes",
     "weighted_vote_entropy": "votes",
     "weighted_vote_top": "votes",
-    "anchored_descent": "logistic",
-    "lay_panels": "member_votes",
-    "panel_scores": "member_votes",
-    "panel_votes": "member_votes",
-    "tile_votes": "member_votes",
+    "anchored_descent": "descent",
+    "lay_panels": "members",
+    "panel_scores": "members",
+    "panel_votes": "members",
+    "tile_votes": "members",
     "logistic_sgd": "logistic",
-    "project_rows": "logistic",
+    "project_rows": "descent",
     "compact_ratings": "ratings",
     "count_disagreement": "ratings",
     "count_ratings": "ratings",
@@ -58,7 +58,7 @@ ROOMS: dict[str, str] = {
     "pair_moments": "ratings",
     "grow_trees": "small_trees",
     "predict_trees": "small_trees",
-    "standardise": "member_votes",
+    "standardise": "members",
     "is13_auditory": "is13_spectral",
     "is13_candidates": "is13_pitch",
     "is13_contours": "is13_contours",
@@ -105,9 +105,9 @@ def _find(name: str, backend: str) -> Callable[..., Any] | None:
     else:
         package = "dissensus.kernels.reference" if backend == "reference" else "dissensus.kernels"
         try:
-            module = import_module(f"{package}.{ROOMS[name]}")
+            module = import_module(f"{package}.{MODULES[name]}")
         except ModuleNotFoundError as error:
-            if error.name != f"{package}.{ROOMS[name]}":
+            if error.name != f"{package}.{MODULES[name]}":
                 raise
             return None
     return getattr(module, name, None)
@@ -130,8 +130,8 @@ def resolve(name: str, backend: str = "auto") -> Callable[..., Any]:
         The kernel has no twin in that backend, or the installation has no compiled module.
     """
     _check_mask()
-    if name not in ROOMS:
-        raise ParameterError(f"no kernel is called {name!r}; there are {', '.join(sorted(ROOMS))}")
+    if name not in MODULES:
+        raise ParameterError(f"no kernel is called {name!r}; there are {', '.join(sorted(MODULES))}")
     if backend != "auto":
         if backend not in BACKENDS:
             raise ParameterError(f"backend={backend!r}; choose 'auto', {', '.join(map(repr, BACKENDS))}")
@@ -192,7 +192,7 @@ def capabilities() -> Capabilities:
     from dissensus._threads import loaded_pools, thread_budget
 
     native = _native()
-    kernels = {name: _default(name) for name in sorted(ROOMS)}
+    kernels = {name: _default(name) for name in sorted(MODULES)}
     numba = import_module("numba")
     return Capabilities(
         version=dissensus.__version__,
@@ -218,8 +218,7 @@ def warmup() -> None:
     """
     from dissensus.kernels._examples import EXAMPLES
 
-    for name in ROOMS:
+    for name in MODULES:
         kernel = resolve(name)
-        if name in EXAMPLES:
-            for arguments in EXAMPLES[name]():
-                kernel(*arguments)
+        for arguments in EXAMPLES[name]():
+            kernel(*arguments)

@@ -17,6 +17,7 @@ from dissensus.strategies import (
     mean_kl,
     mutual_information,
     query_top,
+    query_votes,
     vote_entropy,
 )
 
@@ -67,7 +68,7 @@ def test_the_same_bits(backend: str, seed: int, n: int, classes: int, k: int, we
     voters: dict[str, Any] = {"backend": backend, "n_classes": classes}
     voters["member_weight"] = np.round(rng.random(5) * 3) + 1 if weighted else None
     same(lambda t: [vote_entropy(votes, n_threads=t, **voters)])
-    same(lambda t: top(query_top(votes, k, measure="vote_entropy", exclude=exclude, n_threads=t, **voters)))
+    same(lambda t: top(query_votes(votes, k, exclude=exclude, n_threads=t, **voters)))
 
     def state(n_threads: int) -> list[np.ndarray]:
         kept = ConsensusState(proba, **options)

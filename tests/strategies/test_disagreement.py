@@ -17,6 +17,7 @@ from dissensus.strategies import (
     mean_kl,
     mutual_information,
     query_top,
+    query_votes,
     select_top,
     vote_entropy,
 )
@@ -79,10 +80,8 @@ def test_weighted_votes_from_their_definition(proba: np.ndarray, backend: str) -
     np.testing.assert_allclose(
         vote_entropy(votes, member_weight=np.full(6, 0.7), **options), vote_entropy(votes, **options), atol=2e-6
     )
-    top = query_top(votes, 9, measure="vote_entropy", member_weight=weight, exclude=[0], **options)
-    reference = query_top(
-        votes, 9, measure="vote_entropy", member_weight=weight, exclude=[0], n_classes=4, backend="reference"
-    )
+    top = query_votes(votes, 9, member_weight=weight, exclude=[0], **options)
+    reference = query_votes(votes, 9, member_weight=weight, exclude=[0], n_classes=4, backend="reference")
     np.testing.assert_array_equal(top.index, reference.index)
     np.testing.assert_array_equal(top.utility, reference.utility)
     np.testing.assert_allclose(top.utility, np.sort(expected[1:])[::-1][:9], atol=1e-12)
@@ -123,11 +122,11 @@ def test_votes_on_threads() -> None:
     votes = np.random.default_rng(1).integers(0, 4, (9, 200_001)).astype(np.uint8)
     one, top = (
         vote_entropy(votes, n_classes=4),
-        query_top(votes, 20, measure="vote_entropy", n_classes=4),
+        query_votes(votes, 20, n_classes=4),
     )
     for n_threads in (2, 3):
         np.testing.assert_array_equal(vote_entropy(votes, n_classes=4, n_threads=n_threads), one)
-        again = query_top(votes, 20, measure="vote_entropy", n_classes=4, n_threads=n_threads)
+        again = query_votes(votes, 20, n_classes=4, n_threads=n_threads)
         np.testing.assert_array_equal(again.index, top.index)
     np.testing.assert_array_equal(top.index, select_top(one, 20))
 
@@ -138,10 +137,10 @@ def test_weighted_votes_on_threads() -> None:
     votes, weight = rng.integers(0, 4, (9, 200_001)).astype(np.uint8), rng.random(9)
     options: dict[str, Any] = {"n_classes": 4, "member_weight": weight}
     one = vote_entropy(votes, **options)
-    top = query_top(votes, 20, measure="vote_entropy", **options)
+    top = query_votes(votes, 20, **options)
     for n_threads in (2, 3):
         np.testing.assert_array_equal(vote_entropy(votes, n_threads=n_threads, **options), one)
-        again = query_top(votes, 20, measure="vote_entropy", n_threads=n_threads, **options)
+        again = query_votes(votes, 20, n_threads=n_threads, **options)
         np.testing.assert_array_equal(again.index, top.index)
         np.testing.assert_array_equal(again.utility, top.utility)
 
@@ -246,12 +245,12 @@ def test_votes_that_cannot_be_are_refused_by_name(votes: np.ndarray, n_classes: 
     with pytest.raises(ParameterError, match=says):
         vote_entropy(votes, n_classes=n_classes)
     with pytest.raises(ParameterError, match=says):
-        query_top(votes, 2, measure="vote_entropy", n_classes=n_classes)
+        query_votes(votes, 2, n_classes=n_classes)
     weight = np.ones(max(1, len(votes)))
     with pytest.raises(ParameterError, match=says):
         vote_entropy(votes, n_classes=n_classes, member_weight=weight)
     with pytest.raises(ParameterError, match=says):
-        query_top(votes, 2, measure="vote_entropy", n_classes=n_classes, member_weight=weight)
+        query_votes(votes, 2, n_classes=n_classes, member_weight=weight)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +261,7 @@ def test_weights_of_votes_that_cannot_be_are_refused_by_name(weight: Any, says: 
     with pytest.raises(ParameterError, match=says):
         vote_entropy(votes, n_classes=4, member_weight=weight)
     with pytest.raises(ParameterError, match=says):
-        query_top(votes, 2, measure="vote_entropy", n_classes=4, member_weight=weight)
+        query_votes(votes, 2, n_classes=4, member_weight=weight)
 
 
 def test_query_top_refuses_by_name(proba: np.ndarray) -> None:
@@ -283,3 +282,12 @@ def test_query_top_refuses_by_name(proba: np.ndarray) -> None:
 def test_public_names() -> None:
     for function in (*MEASURES, vote_entropy, select_top, query_top):
         assert getattr(dissensus, function.__name__) is function
+
+
+def test_votes_are_asked_about_by_either_name() -> None:
+    votes = [[0, 1, 1, 3], [0, 2, 1, 0], [0, 3, 0, 0]]
+    one, other = query_votes(votes, 3, n_classes=4), query_top(votes, 3, measure="vote_entropy", n_classes=4)
+    assert one.index.tolist() == other.index.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(one.utility, other.utility)
+    with pytest.raises(ParameterError, match="k"):
+        query_votes(votes, -1, n_classes=4)

@@ -21,6 +21,7 @@ from dissensus.strategies import (
     mean_kl,
     mutual_information,
     query_top,
+    query_votes,
     vote_entropy,
 )
 
@@ -101,7 +102,7 @@ def test_layout_of_votes_changes_no_bit(
     base = plain(other).astype(np.uint8)
     options: dict[str, Any] = {"n_classes": 5, "backend": backend}
     np.testing.assert_array_equal(vote_entropy(other, **options), vote_entropy(base, **options))
-    tops = [query_top(a, 7, measure="vote_entropy", **options) for a in (other, base)]
+    tops = [query_votes(a, 7, **options) for a in (other, base)]
     np.testing.assert_array_equal(tops[0].index, tops[1].index)
     np.testing.assert_array_equal(tops[0].utility, tops[1].utility)
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._measures import Measure
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.fastlog import TINY, log_normal
+from dissensus.kernels.log import TINY, log_normal
 from dissensus.kernels.topk import excluded, finish, offer, offer_nan
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     "score_track",
     "slack",
 ]
+
+#: What the kernels call measures by.
+ENTROPY, KL, MARGIN = int(Measure.consensus_entropy), int(Measure.mean_kl), int(Measure.margin)
 
 _FLOATS = 4096  # of one block's mean: 16 KB
 _SMALL = np.float32(1e-30)
@@ -99,11 +103,11 @@ def score_track(
     measure: int, proba: NDArray[Any], weight: NDArray[np.float64], track: int, mean: NDArray[np.float64]
 ) -> float:
     """One track in float64, operation by operation as the reference does it."""
-    if measure == 1:
+    if measure == KL:
         return _score_kl(proba, weight, track, mean)  # type: ignore[no-any-return]
     n_classes = proba.shape[2]
     total = _mean_rows(proba, weight, track, mean)
-    if measure == 0:
+    if measure == ENTROPY:
         result = 0.0
         for c in range(n_classes):
             result += _entr(mean[c] / total)
@@ -239,11 +243,11 @@ def _block(
 ) -> None:
     """Utility of tracks ``start:stop`` into ``out[: stop - start]``."""
     n, n_classes = stop - start, proba.shape[2]
-    if measure == 1:
+    if measure == KL:
         _kl_block(proba, weight, start, stop, scratch, out)
     else:
         _mean_block(proba, weight, start, stop, scratch[0])
-        if measure == 0:
+        if measure == ENTROPY:
             entropy_block(scratch[0], n, n_classes, out)
         else:
             margin_block(scratch[0], n, n_classes, out)
@@ -270,19 +274,19 @@ def consensus_entropy(
     proba: NDArray[Any], weight: NDArray[np.float64], start: int, stop: int, out: NDArray[np.float32]
 ) -> None:
     """Write the entropy (nats) of the weighted mean member into ``out[start:stop]``."""
-    _all(0, proba, weight, start, stop, out)
+    _all(ENTROPY, proba, weight, start, stop, out)
 
 
 @kernel(exact=True)
 def mean_kl(proba: NDArray[Any], weight: NDArray[np.float64], start: int, stop: int, out: NDArray[np.float32]) -> None:
     """Write the weighted mean divergence (nats) of the members from their mean into ``out[start:stop]``."""
-    _all(1, proba, weight, start, stop, out)
+    _all(KL, proba, weight, start, stop, out)
 
 
 @kernel(exact=True)
 def margin(proba: NDArray[Any], weight: NDArray[np.float64], start: int, stop: int, out: NDArray[np.float32]) -> None:
     """Write one minus the lead of the first class over the second, in the mean member, into ``out[start:stop]``."""
-    _all(2, proba, weight, start, stop, out)
+    _all(MARGIN, proba, weight, start, stop, out)
 
 
 @kernel(exact=True)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.fastlog import log_normal
 from dissensus.kernels.is13_fft import spectra
+from dissensus.kernels.log import log_normal
 
 __all__ = ["is13_auditory", "is13_spectral"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus.kernels._jit import kernel
-from dissensus.kernels.entropy import entropy_block, margin_block, score_track, slack
+from dissensus.kernels.entropy import ENTROPY, entropy_block, margin_block, score_track, slack
 from dissensus.kernels.topk import excluded, finish, offer, offer_nan
 
 __all__ = ["replace_share", "state_ceilings", "state_top", "state_utility"]
@@ -135,7 +135,7 @@ def _block(
     offset = low * n_classes
     for j in range((high - low) * n_classes):
         mean[j] = np.float32(flat[offset + j]) * unit
-    if measure == 0:
+    if measure == ENTROPY:
         entropy_block(mean, high - low, n_classes, out)
     else:
         margin_block(mean, high - low, n_classes, out)
@@ -190,7 +190,7 @@ def state_top(
     rounding = n_members / (2.0 * _UNIT)
     near = slack(n_members, n_classes) + 4.0 * n_classes * rounding * (1.0 - math.log(rounding))
     size = min(size, _SHARED)
-    which = 0 if measure == 0 else 1
+    which = 0 if measure == ENTROPY else 1
     low = start
     while low < stop:
         block = low // _SHARED

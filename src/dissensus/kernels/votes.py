@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dissensus.kernels._jit import kernel
 from dissensus.kernels.entropy import slack
-from dissensus.kernels.fastlog import TINY, log_normal
+from dissensus.kernels.log import TINY, log_normal
 from dissensus.kernels.topk import excluded, finish, offer
 
 __all__ = ["vote_entropy", "vote_top", "weighted_vote_entropy", "weighted_vote_top"]

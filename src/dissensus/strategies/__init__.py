@@ -12,6 +12,7 @@ from dissensus.strategies.disagreement import (
     mean_kl,
     mutual_information,
     query_top,
+    query_votes,
     vote_entropy,
 )
 from dissensus.strategies.diverse import select_diverse
@@ -36,6 +37,7 @@ __all__ = [
     "mean_kl",
     "mutual_information",
     "query_top",
+    "query_votes",
     "register_strategy",
     "registered_strategies",
     "select",

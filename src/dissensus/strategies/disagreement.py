@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus import _backend
+from dissensus._measures import Measure
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_exclude, as_member_weight, as_proba, as_votes, check_count
 from dissensus.errors import ParameterError
@@ -26,11 +27,17 @@ __all__ = [
     "mean_kl",
     "mutual_information",
     "query_top",
+    "query_votes",
     "vote_entropy",
 ]
 
-#: Name of a measure -> its number in the kernels. Mutual information is the mean divergence (see there).
-_MEASURES = {"consensus_entropy": 0, "mean_kl": 1, "mutual_information": 1, "margin": 2}
+#: What a query of probabilities may ask for. Mutual information is the mean divergence (see there).
+_MEASURES = {
+    "consensus_entropy": Measure.consensus_entropy,
+    "mean_kl": Measure.mean_kl,
+    "mutual_information": Measure.mean_kl,
+    "margin": Measure.margin,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -300,13 +307,15 @@ def query_top(
 
     Parameters
     ----------
-    proba : (n_members, n_tracks, n_classes) array_like of float, or (n_members, n_tracks) of int for votes
-        As in :func:`consensus_entropy` and, with ``measure="vote_entropy"``, :func:`vote_entropy`.
+    proba : (n_members, n_tracks, n_classes) array_like of float
+        As in :func:`consensus_entropy`. Votes are for :func:`query_votes`.
     k : int
         How many, at least 0.
-    measure : {"consensus_entropy", "mean_kl", "mutual_information", "margin", "vote_entropy"}
+    measure : {"consensus_entropy", "mean_kl", "mutual_information", "margin"}
+        ``"vote_entropy"`` takes ``proba`` as votes and passes them to :func:`query_votes`, as before there was such a
+        function.
     n_classes : int, optional
-        For votes.
+        For votes alone.
     member_weight : (n_members,) array_like of float, optional
     exclude : array_like of int, or (n_tracks,) array_like of bool, optional
         Positions that may not be chosen.
@@ -331,12 +340,22 @@ def query_top(
     """
     k = check_count(k, "k", minimum=0)
     if measure == "vote_entropy":
-        return _vote_top(proba, k, n_classes, member_weight, exclude, n_threads, backend)
+        if n_classes is None:
+            raise ParameterError("measure='vote_entropy' needs n_classes=...")
+        return query_votes(
+            proba,
+            k,
+            n_classes=n_classes,
+            member_weight=member_weight,
+            exclude=exclude,
+            n_threads=n_threads,
+            backend=backend,
+        )
     if measure not in _MEASURES:
         raise ParameterError(f"measure={measure!r}; choose one of {', '.join(_MEASURES)}, vote_entropy")
     rows = as_proba(proba)
     weight = as_member_weight(member_weight, rows.shape[0])
-    number = _MEASURES[measure]
+    number = int(_MEASURES[measure])
     run = _backend.resolve("query_top", backend)
 
     def best(excluded: NDArray[np.int64], start: int, stop: int, index: Any, score: Any) -> int:
@@ -345,17 +364,47 @@ def query_top(
     return in_blocks(best, rows.shape[1], k, exclude, n_threads)
 
 
-def _vote_top(
+def query_votes(
     votes: ArrayLike,
     k: int,
-    n_classes: int | None,
-    member_weight: ArrayLike | None,
-    exclude: ArrayLike | None,
-    n_threads: int | None,
-    backend: str,
+    /,
+    *,
+    n_classes: int,
+    member_weight: ArrayLike | None = None,
+    exclude: ArrayLike | None = None,
+    n_threads: int | None = 1,
+    backend: str = "auto",
 ) -> Top:
-    if n_classes is None:
-        raise ParameterError("measure='vote_entropy' needs n_classes=...")
+    """The ``k`` tracks whose votes are spread most evenly, in one pass: :func:`query_top` for votes.
+
+    Parameters
+    ----------
+    votes : (n_members, n_tracks) array_like of int
+        Index of the class each member votes for, as in :func:`vote_entropy`.
+    k : int
+        How many, at least 0.
+    n_classes : int
+        At most 255.
+    member_weight, exclude, n_threads, backend
+        As in :func:`query_top`.
+
+    Returns
+    -------
+    Top
+        ``index`` (k,) int64 and ``utility`` (k,) float64, the entropy of the votes in nats; best first, the lowest position
+        first among equals. Shorter than ``k`` only where fewer than ``k`` tracks may be chosen.
+
+    Raises
+    ------
+    ParameterError
+        As :func:`vote_entropy`; ``k`` is negative, or ``exclude`` names no track.
+
+    Examples
+    --------
+    >>> query_votes([[0, 1], [0, 2]], 1, n_classes=4)
+    Top(index=array([1]), utility=array([0.69314718]))
+    """
+    k = check_count(k, "k", minimum=0)
     array = as_votes(votes, n_classes)
     weights = () if member_weight is None else (as_member_weight(member_weight, len(array)),)
     run = _backend.resolve("weighted_vote_top" if weights else "vote_top", backend)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus import _backend
+from dissensus._measures import Measure
 from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
 from dissensus._validate import as_exclude, as_float, as_member_weight, as_proba, check_count
@@ -21,7 +22,7 @@ __all__ = ["ConsensusState"]
 
 _UNIT = 2.0**30
 _SHARED = 256  # tracks that share a ceiling
-_MEASURES = {"consensus_entropy": 0, "margin": 2}
+_MEASURES = {measure.name: measure for measure in Measure if measure.of_the_mean}
 
 
 class _ManyReadersOneWriter:
@@ -298,4 +299,4 @@ class ConsensusState:
     def _number_of(measure: str) -> int:
         if measure not in _MEASURES:
             raise ParameterError(f"measure={measure!r}; the mean alone gives {' and '.join(_MEASURES)}")
-        return _MEASURES[measure]
+        return int(_MEASURES[measure])

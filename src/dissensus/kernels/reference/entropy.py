@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
-__all__ = ["MEASURES", "consensus_entropy", "margin", "mean_kl", "query_top"]
+from dissensus._measures import Measure
 
-#: Number of a measure, as ``query_top`` takes it.
-MEASURES = ("consensus_entropy", "mean_kl", "margin")
+__all__ = ["consensus_entropy", "margin", "mean_kl", "query_top"]
 
 Floats = NDArray[Any]
 
@@ -58,27 +57,27 @@ def _margin(rows: Floats, weight: Floats) -> Floats:
     return 1.0 - (ordered[:, -1] - ordered[:, -2])  # type: ignore[no-any-return]
 
 
-_SCORES = (_consensus_entropy, _mean_kl, _margin)
+_SCORES = {Measure.consensus_entropy: _consensus_entropy, Measure.mean_kl: _mean_kl, Measure.margin: _margin}
 
 
 def _write(measure: int, proba: Floats, weight: Floats, start: int, stop: int, out: Floats) -> None:
     with np.errstate(all="ignore"):
-        out[start:stop] = _SCORES[measure](proba[:, start:stop].astype(np.float64), weight)
+        out[start:stop] = _SCORES[Measure(measure)](proba[:, start:stop].astype(np.float64), weight)
 
 
 def consensus_entropy(proba: Floats, weight: Floats, start: int, stop: int, out: Floats) -> None:
     """Write the entropy (nats) of the weighted mean member into ``out[start:stop]``."""
-    _write(0, proba, weight, start, stop, out)
+    _write(Measure.consensus_entropy, proba, weight, start, stop, out)
 
 
 def mean_kl(proba: Floats, weight: Floats, start: int, stop: int, out: Floats) -> None:
     """Write the weighted mean divergence (nats) of the members from their mean into ``out[start:stop]``."""
-    _write(1, proba, weight, start, stop, out)
+    _write(Measure.mean_kl, proba, weight, start, stop, out)
 
 
 def margin(proba: Floats, weight: Floats, start: int, stop: int, out: Floats) -> None:
     """Write one minus the lead of the first class over the second, in the mean member, into ``out[start:stop]``."""
-    _write(2, proba, weight, start, stop, out)
+    _write(Measure.margin, proba, weight, start, stop, out)
 
 
 def query_top(

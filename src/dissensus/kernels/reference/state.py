@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._measures import Measure
 from dissensus.kernels.reference import entropy
 
 __all__ = ["replace_share", "state_ceilings", "state_top", "state_utility"]
@@ -72,7 +73,9 @@ def state_utility(
     out: Array,
 ) -> None:
     """Write the utility of the members' mean into ``out[start:stop]``."""
-    (entropy.consensus_entropy if measure == 0 else entropy.margin)(held, weight, start, stop, out)
+    (entropy.consensus_entropy if measure == Measure.consensus_entropy else entropy.margin)(
+        held, weight, start, stop, out
+    )
 
 
 def state_top(

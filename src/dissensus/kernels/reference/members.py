@@ -1,4 +1,4 @@
-"""Slow twins of ``kernels/member_votes.py``."""
+"""Slow twins of ``kernels/members.py``."""
 
 from __future__ import annotations
 
