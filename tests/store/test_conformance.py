@@ -82,7 +82,7 @@ def test_any_text_survives_or_is_refused_by_name(store: SqlStore, ann: str, trac
         (Event("answer", track="a\0", label="Q1"), "NUL"),
         (Event("answer", track="a", label="Q1", detail={"x": float("nan")}), "no JSON"),
         (Event("answer", track="a", label="Q1", detail={"x": {1, 2}}), "no JSON"),
-        (Event("answer", track="a", label="Q1", detail={"x": "y" * 20_000}), "bytes of JSON"),
+        (Event("answer", track="a", label="Q1", detail={"x": "y" * 70_000}), "bytes of JSON"),
     ],
 )
 def test_an_event_that_cannot_be_kept_is_refused_and_nothing_written(

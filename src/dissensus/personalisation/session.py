@@ -35,7 +35,9 @@ from dissensus.strategies.balanced import tie_keys
 
 if TYPE_CHECKING:
     from dissensus.committee import Committee
+    from dissensus.personalisation.durable import DurableSession
     from dissensus.personalisation.listener.model import ListenerModel
+    from dissensus.store import Store
 
 __all__ = ["Session"]
 
@@ -202,6 +204,49 @@ class Session(Predictions):
         start = State(learner)
         self._state = self._taught(replace(start, told=(said,))) if said else start
 
+    @classmethod
+    def open(
+        cls, store: Store, listener_id: str, committee: Committee | None, pool: Pool | AskingPool, **arguments: Any
+    ) -> DurableSession:
+        """The session of a listener of a store: as it was left, and every further step durable before it counts.
+
+        Parameters
+        ----------
+        store : Store
+            From :func:`dissensus.store.open_store`.
+        listener_id : str
+            From ``store.create``.
+        committee, pool, **arguments
+            As of :class:`Session`, but for ``answers`` and ``state``, which the store has. The same at every opening. By default
+            ``listener`` is the id, and ``strategy`` and ``random_state`` are those the listener was created with.
+
+        Raises
+        ------
+        UnknownListenerError
+            The store has nobody of this id.
+        ParameterError
+            The listener's sessions were begun with other settings.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from dissensus import Committee, Pool, Session
+        >>> from dissensus.store import Consent, open_store
+        >>> rng = np.random.default_rng(3)
+        >>> y = np.tile(["calm", "loud"], 40)
+        >>> committee = Committee.pretrain(rng.normal(size=(80, 2)), y, np.arange(80), kinds=("gnb",), n_folds=2)
+        >>> pool = Pool(rng.normal(size=(20, 2)), [f"track {i}" for i in range(20)])
+        >>> with tempfile.TemporaryDirectory() as folder, open_store(f"{folder}/listeners.db") as store:
+        ...     ann = store.create([Consent("personalise", "2026-12")])
+        ...     session = Session.open(store, ann, committee, pool)
+        ...     session.tell({track: "loud" for track in session.ask(2)})
+        ...     Session.open(store, ann, committee, pool).answers == session.answers  # in another process, tomorrow
+        True
+        """
+        from dissensus.personalisation.durable import DurableSession
+
+        return DurableSession.opened(store, listener_id, committee, pool, **arguments)
+
     def __reduce__(self) -> tuple[Any, ...]:
         crowd = None if self._asker.human is None else (self._asker.human, self._asker.n_raters)
         pool = self.pool if self.asking is None else self.asking
@@ -338,7 +383,7 @@ class Session(Predictions):
             )
             if len(query) < k:
                 query = replace(query, stopped="pool" if len(query) < left else "budget")
-            self._state = replace(state, queries=(*state.queries, query))
+            self._keep(replace(state, queries=(*state.queries, query)), "ask", query)
             return query
 
     def tell(self, answers: Mapping[Any, Any]) -> None:
@@ -359,7 +404,8 @@ class Session(Predictions):
             batch = self._read(answers, state.answers, state)
             if batch:
                 told = (*state.told, batch)
-                self._state = self._taught(replace(state, told=told, skipped=state.skipped - {t for t, _ in batch}))
+                taught = self._taught(replace(state, told=told, skipped=state.skipped - {t for t, _ in batch}))
+                self._keep(taught, "tell", batch)
 
     def undo(self, track_id: Any) -> None:
         """Take one answer back.
@@ -380,7 +426,8 @@ class Session(Predictions):
             if track not in state.answers:
                 raise NotAskedError(f"track {track_id!r} has no answer to take back")
             told = tuple(kept for batch in state.told if (kept := tuple(a for a in batch if a[0] != track)))
-            self._state = self._taught(replace(state, told=told, history=(), looks_from=len(told)), anew=True)
+            taught = self._taught(replace(state, told=told, history=(), looks_from=len(told)), anew=True)
+            self._keep(taught, "undo", track)
 
     def skip(self, track_id: Any) -> None:
         """The listener cannot or will not answer about a track that is open: it is not asked again.
@@ -396,9 +443,14 @@ class Session(Predictions):
                 raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
             if not self._was_asked(state, track):
                 raise NotAskedError(f"track {track_id!r} was not asked; skip those of session.ask()")
-            self._state = replace(state, skipped=state.skipped | {track})
+            self._keep(replace(state, skipped=state.skipped | {track}), "skip", track)
 
     # ---- how ------------------------------------------------------------------------------------------------------
+
+    def _keep(self, state: State, step: str, what: Any) -> None:
+        """The end of every step: from here on the session is in another state."""
+        del step, what
+        self._state = state
 
     def _read(self, answers: Mapping[Any, Any], known: Mapping[int, int], state: State | None) -> tuple[Answer, ...]:
         """Answers as indices, all of them checked; without a state about any track."""

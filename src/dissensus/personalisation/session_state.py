@@ -16,7 +16,7 @@ from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.query import Query
 from dissensus.personalisation.told import Told, answers_of
 
-__all__ = ["STATE_VERSION", "SessionState", "State"]
+__all__ = ["STATE_VERSION", "SessionState", "State", "query_from_json", "query_to_json"]
 
 STATE_VERSION: Final = 1
 
@@ -91,7 +91,7 @@ class SessionState:
         out: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         out["settings"] = dict(self.settings)
         out["told"] = [[list(answer) for answer in batch] for batch in self.told]
-        out["queries"] = [_query_to_json(query) for query in self.queries]
+        out["queries"] = [query_to_json(query) for query in self.queries]
         out["skipped"], out["given"] = list(self.skipped), list(self.given)
         return out
 
@@ -129,7 +129,7 @@ class SessionState:
                 settings=dict(body["settings"]),
                 base=body["base"] if body["base"] is None else str(body["base"]),
                 told=tuple(tuple((track, label) for track, label in batch) for batch in body["told"]),
-                queries=tuple(_query_from_json(query) for query in body["queries"]),
+                queries=tuple(query_from_json(query) for query in body["queries"]),
                 skipped=tuple(body["skipped"]),
                 given=tuple(body["given"]),
                 looks_from=int(body["looks_from"]),
@@ -141,7 +141,8 @@ class SessionState:
             raise DataFormatError(f"not a session state: {type(error).__name__}: {error}") from None
 
 
-def _query_to_json(query: Query) -> dict[str, Any]:
+def query_to_json(query: Query) -> dict[str, Any]:
+    """A query as plain data."""
     return {
         "track_ids": query.track_ids.tolist(),
         "utility": [value if math.isfinite(value) else str(value) for value in query.utility.astype(float).tolist()],
@@ -152,7 +153,8 @@ def _query_to_json(query: Query) -> dict[str, Any]:
     }
 
 
-def _query_from_json(body: dict[str, Any]) -> Query:
+def query_from_json(body: dict[str, Any]) -> Query:
+    """A query from :func:`query_to_json`."""
     n = len(body["track_ids"])
     query = Query(
         np.array(body["track_ids"]) if n else np.array([], dtype=np.int64),

@@ -38,7 +38,7 @@ PURPOSES: Final = ("personalise", "crowd", "profile", "research")
 ROLES: Final = ("listener", "service", "admin")
 
 #: Longest detail of an event, bytes of JSON; longest track id, label, key, purpose text version.
-MAX_DETAIL_BYTES: Final = 16_384
+MAX_DETAIL_BYTES: Final = 65_536
 MAX_TEXT: Final = 512
 
 #: Words in the names of columns that hold somebody's body rather than their judgement.
@@ -97,7 +97,7 @@ class Event:
         What an answer said.
     detail : mapping
         Anything else, as JSON: of an ask the tracks, utilities, reasons and which were at random; of an answer the mood, words,
-        whether the track was known. At most 16 384 bytes.
+        whether the track was known. At most 65 536 bytes.
     seq : int
         Place in the listener's log, from 1; given by the store.
     at : int
@@ -336,6 +336,9 @@ class Store(Protocol):
 
     def listeners(self) -> Iterator[str]:
         """Public ids, in the order of creation."""
+
+    def keep_settings(self, listener: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep how a listener's sessions are made, where nothing is kept yet; gives what is kept."""
 
     def give_consent(self, listener: str, consent: Consent) -> None:
         """Add a consent; one to the same purpose and text that holds already is left alone."""

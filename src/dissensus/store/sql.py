@@ -268,6 +268,27 @@ class SqlStore(Access):
             found = connection.execute(queries.VERSION, {"who": _bytes_of(listener)}).scalar()
         return None if found is None else int(found)
 
+    def keep_settings(self, listener: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep how a listener's sessions are made, where nothing is kept yet; gives what is kept.
+
+        Raises
+        ------
+        UnknownListenerError
+        ParameterError
+            The settings are no JSON.
+        """
+        kept = self.listener(listener).settings
+        if kept or not settings:
+            return kept
+        with self._connected(write=True) as connection:
+            who = self._number(connection, listener)
+            connection.execute(
+                sa.update(t.listener)
+                .where(t.listener.c.id == who, t.listener.c.settings == "{}")
+                .values(settings=_as_json(settings))
+            )
+        return self.listener(listener).settings
+
     def give_consent(self, listener: str, consent: Consent) -> None:
         """Add a consent; one to the same purpose and text that holds already is left alone.
 
