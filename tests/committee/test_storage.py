@@ -206,7 +206,9 @@ def test_limits_are_checked_before_the_file_is_parsed(committee: Committee, tmp_
     save_file({f"t{i}": np.zeros(0, dtype=np.uint8) for i in range(10_001)}, path, metadata={"committee": "{}"})
     with pytest.raises(UntrustedModelError, match="tensors"):
         Committee.load(path)
-    save_file({"t0": np.zeros(3, dtype=np.complex64)}, path, metadata={"committee": "{}"})
+    tensor = {"dtype": "C64", "shape": [3], "data_offsets": [0, 24]}
+    header = json.dumps({"__metadata__": {"committee": "{}"}, "t0": tensor}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(24))
     with pytest.raises(UntrustedModelError, match="type"):
         Committee.load(path)
     save_file({"t0": np.zeros(3)}, path)
