@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from dissensus.errors import MissingDependencyError, ParameterError
+from dissensus.errors import MissingDependencyError, ModelFormatError, ParameterError
+
+if TYPE_CHECKING:
+    from dissensus.committee import Committee
 
 #: What the weights say about their training that the exported file repeats.
 _KEPT = ("seed", "device", "precision", "shared_trunk", "train_songs", "validation_songs")
@@ -21,7 +25,7 @@ class Form(StrEnum):
 
 
 def export(
-    models: Path = typer.Argument(..., help="A folder with member*.safetensors, or one such file."),
+    models: Path = typer.Argument(..., help="A folder with member*.safetensors, one such file, or a committee's file."),
     out: Path = typer.Option(..., "--out", "-o", help="The ONNX file; members with trunks of their own get -0, -1, …"),
     form: Form = typer.Option(
         Form.log_mel, help="log_mel: fed by dissensus.log_mel; signal: waveform in, stands alone."
@@ -32,8 +36,21 @@ def export(
 ) -> None:
     """Write trained members as ONNX files that run without torch, after checking them against torch.
 
+    The file of a committee (`Committee.save`) becomes one ONNX file too, if its members are linear or boosted trees: raw features
+    in, probabilities of every member out. It needs `pip install 'dissensus[onnx-export]'` and no torch.
+
     **Try it:** `dissensus export models/ -o cnn.onnx --int8`
     """
+    committee = _committee(models)
+    if committee is not None:
+        from dissensus.training.committee_onnx import committee_to_onnx
+
+        done = committee_to_onnx(committee, out)
+        typer.echo(
+            f"{done.path}: {committee.n_members} members, {done.n_bytes / 1e6:.1f} MB, largest difference to the committee "
+            f"{done.largest_difference:.1e} in a probability"
+        )
+        return
     try:
         from dissensus.training.checkpoint import read_weights
         from dissensus.training.export import export_onnx, share_a_trunk
@@ -63,6 +80,18 @@ def export(
         )
         if int8:
             typer.echo(f"{_int8(path, calibration)}")
+
+
+def _committee(path: Path) -> Committee | None:
+    """The committee that a file holds; None for anything else."""
+    from dissensus.committee import Committee
+
+    if not path.is_file():
+        return None
+    try:
+        return Committee.load(path)
+    except ModelFormatError:
+        return None
 
 
 def _int8(path: Path, n_clips: int) -> str:

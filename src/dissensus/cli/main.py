@@ -22,6 +22,22 @@ Start with `dissensus demo`: it needs no data, takes about a minute and writes a
 `--help` with examples. Errors are one line; `dissensus --debug VERB …` shows where they come from.
 
 Exit codes: 0 done, 1 an error that the line explains, 2 wrong usage, 3 a bug, 130 interrupted.
+
+Where do I find it? Each has a page under docs/how-to.
+
+- score a folder to CSV or Parquet: `dissensus score` (score_a_folder)
+
+- a pool, or tables of any dress, in an evaluation: `dissensus evaluate table --pool` (evaluate_a_pool)
+
+- nine classes in `pretrain cnn`: `--classes`; `CnnModel` is in dissensus.committee (cnn)
+
+- go on with a session tomorrow: `Session(answers=…)` (continue_tomorrow); keep what listeners tell: (store)
+
+- rank tracks for a listener: `Session.predict_proba` (rank_for_a_listener); a candidate list: (candidates)
+
+- my own model in the committee (own_model) · a committee to ONNX (committee_to_onnx) · a GPU (gpu)
+
+- servers that fork: gunicorn, joblib, data loaders (servers_that_fork)
 """
 
 app = typer.Typer(

@@ -1,5 +1,6 @@
 """Classifiers that vote: members, the committee, its memory and its file."""
 
+from dissensus.committee.cnn import CnnModel
 from dissensus.committee.committee import Committee
 from dissensus.committee.members.boosted import BoostedTrees
 from dissensus.committee.members.gaussian_nb import GaussianNaiveBayes
@@ -11,6 +12,7 @@ from dissensus.committee.scorer import TrackScorer
 
 __all__ = [
     "BoostedTrees",
+    "CnnModel",
     "Committee",
     "GaussianNaiveBayes",
     "LogisticSGD",
