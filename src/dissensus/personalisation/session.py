@@ -441,7 +441,7 @@ class Session(Predictions):
             track = int(self.catalog.index_of([track_id])[0])
             if track in state.answers:
                 raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
-            if not self._was_asked(state, track):
+            if track not in self._asked(state):
                 raise NotAskedError(f"track {track_id!r} was not asked; skip those of session.ask()")
             self._keep(replace(state, skipped=state.skipped | {track}), "skip", track)
 
@@ -457,18 +457,19 @@ class Session(Predictions):
         if not isinstance(answers, Mapping):
             raise ParameterError(f"answers must map track ids to labels; got {type(answers).__name__}")
         batch: list[Answer] = []
+        asked = None if state is None else self._asked(state)
         for track_id, label in answers.items():
             track = int(self.catalog.index_of([track_id])[0])
             if track in known:
                 raise AlreadyAnsweredError(f"track {track_id!r} was answered already; undo({track_id!r}) first")
-            if state is not None and not self._was_asked(state, track):
+            if asked is not None and track not in asked:
                 raise NotAskedError(f"track {track_id!r} was not asked; answer those of session.ask()")
             batch.append((track, self._book.index(label)))
         return tuple(batch)
 
-    def _was_asked(self, state: State, track: int) -> bool:
-        track_id = self.catalog.track_ids[track]
-        return track in self._given or any((query.track_ids == track_id).any() for query in state.queries)
+    def _asked(self, state: State) -> set[int]:
+        ids = dict.fromkeys(track for query in state.queries for track in query)
+        return self._given.union(self.catalog.index_of(ids).tolist())
 
     def _closed(self, state: State) -> NDArray[np.bool_]:
         """Tracks of the pool that are not asked about any more."""

@@ -268,7 +268,7 @@ class LogisticSGD(ClassifierMixin, BaseEstimator):
 
     def linear_form(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """``(quadratic (F, C), linear (F, C), constant (C,))`` with log odds x²·quadratic + x·linear + constant."""
-        return np.broadcast_to(0.0, self.coef_.T.shape), self.coef_.T, self.intercept_
+        return np.zeros(self.coef_.T.shape), self.coef_.T, self.intercept_
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Log odds of each class against the rest ``(n_samples, n_classes)``; for two classes of the second, ``(n_samples,)``."""
