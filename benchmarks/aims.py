@@ -93,6 +93,22 @@ AIMS = (
     Aim("tell and next ask, ten linear members, 1 000 x 60 windows", _TELL, "dissensus, replay", seconds=5e-3),
     Aim("– two threads", _TELL, "dissensus, replay, 2 threads", seconds=5e-3),
     Aim(
+        "ask(10) right after a tell, 2 000 tracks x 10 windows",
+        "ask(10) after a tell, ten linear members|2000x",
+        seconds=2e-3,
+    ),
+    Aim("– 100 000 x 10", "ask(10) after a tell, ten linear members|100000x", seconds=25e-3),
+    Aim("– 1 000 000 x 1", "ask(10) after a tell, ten linear members|1000000x", seconds=50e-3),
+    Aim("ask(10) again with nothing told, 100 000 tracks", "ask(10) again, nothing told|100000x", seconds=1e-3),
+    Aim("– 1 000 000 tracks", "ask(10) again, nothing told|1000000x", seconds=20e-3),
+    Aim("back from 60 answers and ask, 100 000 tracks", "back from 60 answers + ask(10)|100000x", seconds=40e-3),
+    Aim(
+        "many listeners under a limit of bytes, one who is there, p99",
+        "ask + tell + ask of many listeners",
+        noted=("p99_ms", 10),
+    ),
+    Aim("– one who is brought back, p99", "ask + tell + ask of many listeners", noted=("cold_p99_ms", 20)),
+    Aim(
         "grid of one listener, 15 members, against the research loop",
         "one listener of the grid, gnb, sgd and xgb|",
         peer="the research loop",

@@ -469,7 +469,7 @@ class Session(Predictions):
 
     def _asked(self, state: State) -> set[int]:
         ids = dict.fromkeys(track for query in state.queries for track in query)
-        return self._given.union(self.catalog.index_of(ids).tolist())
+        return set(self._given) | set(self.catalog.index_of(ids).tolist())
 
     def _closed(self, state: State) -> NDArray[np.bool_]:
         """Tracks of the pool that are not asked about any more."""
