@@ -64,6 +64,7 @@ VERBS = (
     "agreement",
     "report",
     "store",
+    "listener",
 )
 
 DEBUG = {"on": False}
