@@ -127,7 +127,7 @@ test-wheel: dist/.made $(VENV)/.installed-dev ## The tests on the installed whee
 # The oldest versions that pyproject.toml declares. What meets a library is tested: members, files, features, tables, texts. That
 # old libraries complain of the newer ones they stand on is no fault of ours.
 LOWEST := tests/test_contracts.py tests/test_import.py tests/test_threads.py tests/cli/test_main.py tests/cli/test_evaluate.py \
-          tests/committee tests/features/test_pool.py tests/features/test_audio.py tests/evaluation/outcome tests/evaluation/run \
+          tests/committee tests/store tests/features/test_pool.py tests/features/test_audio.py tests/evaluation/outcome tests/evaluation/run \
           tests/datasets/test_table.py tests/strategies/test_disagreement.py tests/personalisation/test_session.py
 
 test-lowest: dist/.made ## The tests that meet a library, on the oldest versions of all of them

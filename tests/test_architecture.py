@@ -11,6 +11,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,12 @@ def _files(root: Path) -> list[Path]:
 
 
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+@cache  # each rule reads every file, and a sample changes one of them
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _face(root: Path) -> dict[str, str]:
@@ -182,6 +188,11 @@ def _literal(node: ast.expr) -> str:
     return ""
 
 
+def _called(node: ast.Call) -> str:
+    """The last name of what is called."""
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
 def _names(node: ast.AST, package: tuple[str, ...], aliases: set[str]) -> list[str]:
     """The modules that one node makes Python load; ``"?"`` where the name is made at run time."""
     if isinstance(node, ast.Import):
@@ -193,34 +204,39 @@ def _names(node: ast.AST, package: tuple[str, ...], aliases: set[str]) -> list[s
         return [f"{base}.{alias.name}" for alias in node.names] if base == "dissensus" else [base]
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
         return [f"dissensus.{node.attr}"]
-    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {
-        *("import_module", "__import__", "find_spec", "resolve_name"),
-    }:
+    if isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__", "find_spec", "resolve_name"}:
         return [_literal(node.args[0]) or "?"] if node.args else []
     return []
 
 
 def _imports(root: Path) -> Iterator[Import]:
-    face = _face(root)
+    face = tuple(_face(root).items())
     for path in _files(root):
-        tree = _tree(path)
-        file = path.relative_to(root).as_posix()
-        package = ("dissensus", *path.relative_to(root).parent.parts)
-        aliases = {
-            alias.asname or "dissensus"
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import)
-            for alias in node.names
-            if alias.name == "dissensus" or (alias.name.startswith("dissensus.") and not alias.asname)
-        }
-        top, types = {id(node) for node in tree.body}, _for_types(tree)
-        for node in ast.walk(tree):
-            for name in _names(node, package, aliases):
-                head, _, rest = name.partition(".")
-                if head == "dissensus" and rest in face:
-                    name = f"dissensus.{face[rest]}"
-                at_top = id(node) in top and id(node) not in types
-                yield Import(name, file, getattr(node, "lineno", 0), at_top)
+        yield from _imports_of(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix(), face)
+
+
+@cache
+def _imports_of(text: str, file: str, face: tuple[tuple[str, str], ...]) -> tuple[Import, ...]:
+    tree, homes = _parsed(text), dict(face)
+    package = ("dissensus", *file.split("/")[:-1])
+    nodes = list(ast.walk(tree))
+    aliases = {
+        alias.asname or "dissensus"
+        for node in nodes
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == "dissensus" or (alias.name.startswith("dissensus.") and not alias.asname)
+    }
+    top, types = {id(node) for node in tree.body}, _for_types(tree)
+    found = []
+    for node in nodes:
+        for name in _names(node, package, aliases):
+            head, _, rest = name.partition(".")
+            if head == "dissensus" and rest in homes:
+                name = f"dissensus.{homes[rest]}"
+            at_top = id(node) in top and id(node) not in types
+            found.append(Import(name, file, getattr(node, "lineno", 0), at_top))
+    return tuple(found)
 
 
 def _part(file: str) -> str:
@@ -324,7 +340,7 @@ def _writes(node: ast.Call) -> str:
     """What a call writes by itself, if it does."""
     if isinstance(node.func, ast.Attribute) and node.func.attr in {"write_text", "write_bytes"}:
         return f"{ast.unparse(node.func)} writes in place" if ast.unparse(node.func.value) != "_files" else ""
-    if ast.unparse(node.func).rpartition(".")[2] != "open":
+    if _called(node) != "open":
         return ""
     # open(path, mode) and gzip.open(path, mode), but path.open(mode) and os.open(path, flags)
     words = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
@@ -340,6 +356,8 @@ def _renames(node: ast.Call | ast.ImportFrom) -> str:
     if isinstance(node, ast.ImportFrom):
         hit = {f"{node.module}.{alias.name}" for alias in node.names} & moving
         return f"imports {', '.join(sorted(hit))}" if hit else ""
+    if _called(node) not in {name.rpartition(".")[2] for name in moving}:
+        return ""
     name = ast.unparse(node.func)
     if name in moving:
         return name
