@@ -56,7 +56,7 @@ test-slow: $(VENV)/.installed-dev ## The long tests
 # All but what meets no kernel of Numba's: the command line, files, networks. Marked `compiled`: what would take for ever.
 NOJIT := tests --ignore=tests/cli --ignore=tests/docs --ignore=tests/catalog --ignore=tests/training --ignore-glob='tests/committee/test_cnn*' --ignore=tests/committee/members/test_cnn_head.py \
          --ignore-glob='tests/datasets/test_[dlt]*' \
-         --ignore-glob='tests/features/test_audio*' --ignore=tests/features/test_odd_audio.py --ignore=tests/fuzz --ignore=tests/features/test_extract.py \
+         --ignore-glob='tests/features/test_audio*' --ignore-glob='tests/features/test_odd_audio*' --ignore=tests/features/test_ffmpeg.py --ignore=tests/fuzz --ignore=tests/features/test_extract.py \
          --ignore=tests/features/test_pool.py --ignore-glob='tests/test_[air]*'
 
 test-nojit: $(VENV)/.installed-dev ## The tests that meet a kernel, with the JIT off: what the Numba sources say, line by line

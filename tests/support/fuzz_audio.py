@@ -200,6 +200,7 @@ def watch(
     folder: Path,
     total: int,
     *,
+    first: int = 0,
     seed: int = 20,
     hang_s: float = HANG_S,
     limit_s: float = LIMIT_S,
@@ -207,7 +208,7 @@ def watch(
     on_progress: Callable[[int, Result], None] | None = None,
 ) -> Result:
     """Run workers over all mutants; one that dies or hangs is started again behind the file it stopped at."""
-    result, first = Result(), 0
+    result = Result()
     while first < total and len(result.faults) <= 20:
         errors = open(folder / "stderr.txt", "w+b")  # noqa: SIM115 - closed below
         process = subprocess.Popen(
@@ -215,7 +216,7 @@ def watch(
         )
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        at, heard, rest = first - 1, time.monotonic(), b""
+        at, heard, rest, n_said = first - 1, time.monotonic(), b"", 0
         busy = False  # with a file; before the first one it loads its libraries
         while True:
             ended = process.poll() is not None  # asked first: what it said last is still read
@@ -223,12 +224,19 @@ def watch(
             if data:
                 heard = time.monotonic()
                 *lines, rest = (rest + data).split(b"\n")
-                for line in map(json.loads, lines):
+                for text in lines:
+                    if not text.startswith(b'{"'):
+                        result.blame(at, f": stdout: {text!r}")
+                        continue
+                    line = json.loads(text)
                     at, busy = line.get("begin", at), "begin" in line
                     if "end" in line:
                         _count(result, line, limit_s)
                         if on_progress is not None:
                             on_progress(at, result)
+                if (size := os.fstat(errors.fileno()).st_size) > n_said:  # not a word from the decoders
+                    result.blame(at, f" or one before it: stderr: {os.pread(errors.fileno(), 500, n_said)!r}")
+                    n_said = size
             elif ended:
                 break
             elif time.monotonic() - heard > (hang_s if busy else _STARTING_S):
@@ -240,10 +248,10 @@ def watch(
             else:
                 time.sleep(0.01)
         process.stdout.close()
-        errors.seek(0)
+        errors.seek(n_said)
         said = errors.read().decode(errors="replace").strip()
         errors.close()
-        if said:  # not a word from the decoders
+        if said:
             result.blame(at, f": stderr: {said[-500:]}")
         if process.returncode == 0:
             break
@@ -290,6 +298,7 @@ def main() -> int:
     """Run from the command line; 1 where anything is at fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first mutant")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("build/fuzz"))
     chosen = parser.parse_args()
@@ -302,7 +311,8 @@ def main() -> int:
             print(f"{number + 1} of {chosen.count}, {said - began:.0f} s, {len(result.faults)} faults", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        result = watch(Path(folder), chosen.count, seed=chosen.seed, on_progress=show)
+        total = chosen.first + chosen.count
+        result = watch(Path(folder), total, first=chosen.first, seed=chosen.seed, on_progress=show)
     print(report(result))
     chosen.out.mkdir(parents=True, exist_ok=True)
     for number in result.at_fault:

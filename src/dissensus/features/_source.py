@@ -148,6 +148,11 @@ class _Opened:
         if error is not None:
             raise DecodeError(f"{self.name}: cannot be read ({error.strerror or error})")
 
+    @property
+    def leans_back(self) -> bool:
+        """Its samples depend on what was decoded before them."""
+        return self.layout.container == "ogg" or str(self.file.subtype).startswith("MPEG")
+
     def quiet(self) -> AbstractContextManager[None]:
         return quiet_decoders() if self.layout.noisy else nullcontext()
 
@@ -310,7 +315,7 @@ class LibsndfileSource:
     def _go_to(self, opened: _Opened, start: int, start_s: float) -> None:
         """Move to a sample: from some way before it where the decoder needs what came before."""
         n = opened.n_frames
-        before = min(start, _RUN_UP) if self.layout.noisy or self.layout.container == "ogg" else 0
+        before = min(start, _RUN_UP) if opened.leans_back else 0
         if (n is not None and start > n) or not opened.seek(start - before):
             length = self.info.duration_s
             known = "" if length is None else f" of {length:.2f} s"

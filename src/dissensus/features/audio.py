@@ -1,7 +1,7 @@
 """Decode, downmix and resample audio files: whole, an excerpt, or as a stream in bounded memory.
 
 WAV, RF64, BW64, W64, AIFF, AU, CAF, FLAC, Ogg (Vorbis, Opus, FLAC) and MPEG audio are read, also where their headers count
-wrongly or other bytes stand around them; ``docs/audio_containers.md`` has the table. What libsndfile cannot decode, an
+wrongly or other bytes stand around them; ``docs/reference/audio_containers.md`` has the table. What libsndfile cannot decode, an
 ``ffmpeg`` program does where one is installed.
 """
 

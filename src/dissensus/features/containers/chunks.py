@@ -17,9 +17,11 @@ __all__ = ["W64_MAGIC", "aiff_layout", "au_layout", "caf_layout", "w64_layout", 
 
 _MAX_CHUNKS: Final = 4096
 _MAX_FMT: Final = 1 << 16
+_MAX_PACKETS: Final = 1 << 22
 _WRAP: Final = 1 << 32
 W64_MAGIC: Final = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_TAIL: Final = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+_SIMPLE: Final = {b"fmt ", b"fact", b"PEAK", b"JUNK", b"junk", b"PAD ", b"ds64", b"data"}
 _MPEG_TAGS: Final = (0x50, 0x55)
 
 
@@ -85,7 +87,9 @@ def wav_layout(view: View, start: int) -> Layout:
     large = magic[:4] in (b"RF64", b"BW64")
     layout = Layout("rf64" if large else "wav")
     fmt, ds64, fact, data = b"", b"", b"", None
+    names: list[bytes] = []
     for chunk in _chunks(view, start + 12, view.size, order):
+        names.append(chunk.name)
         if chunk.name == b"fmt " and not fmt:
             fmt = view.pread(chunk.at, min(chunk.size, _MAX_FMT))
         elif chunk.name == b"fact":
@@ -114,7 +118,9 @@ def wav_layout(view: View, start: int) -> Layout:
     if tag in _MPEG_TAGS:
         return _mpeg_inside(view, data.at, end, layout)
     plain = start == 0 and magic[:4] != b"BW64" and declared == end - data.at and not layout.notes
-    if plain and not _again(view, end, order):
+    if plain and names.count(b"fmt ") == 1 and not _again(view, end, order):
+        # A chunk whose inside the library reads as chunks could lead it to another codec, which prints.
+        layout.noisy = not set(names) <= _SIMPLE
         layout.stretches = [Stretch(None, exact=True)]
         return layout
     size = end - data.at
@@ -259,9 +265,35 @@ def au_layout(view: View, start: int) -> Layout:
     return layout
 
 
+def _check_packet_tables(view: View, start: int) -> None:
+    """Refuse ALAC in CAF whose list of packet sizes is damaged: the decoding library prints on standard output over it."""
+    at = start + 8
+    for _ in range(_MAX_CHUNKS):
+        head = view.pread(at, 12)
+        if len(head) < 12:
+            return
+        size = struct.unpack(">q", head[4:])[0]
+        if not 0 <= size <= view.size - at - 12:
+            if head[:4] == b"data":  # of unknown length: nothing can follow
+                return
+            raise DecodeError("a chunk of its ALAC file reaches over the end")
+        if head[:4] == b"pakt":
+            if size > _MAX_PACKETS:
+                raise DecodeError(f"its list of packets has {size} bytes; at most {_MAX_PACKETS} are read")
+            table = view.pread(at + 12, size)
+            run = 0
+            for byte in table[24:]:
+                run = run + 1 if byte & 0x80 else 0
+                if run > 4:
+                    break
+            if run or size < 24:
+                raise DecodeError("its list of packets is damaged")
+        at += 12 + size
+
+
 def caf_layout(view: View, start: int) -> Layout:
     """Lay out a Core Audio file."""
-    layout, at, unit_s = Layout("caf"), start + 8, 0.0
+    layout, at, unit_s, alac = Layout("caf"), start + 8, 0.0, False
     for _ in range(_MAX_CHUNKS):
         head = view.pread(at, 12)
         if len(head) < 12:
@@ -272,6 +304,7 @@ def caf_layout(view: View, start: int) -> Layout:
             if len(body) == 32:
                 sr, packet, frames = struct.unpack(">d8xII8x", body)
                 unit_s = frames / (packet * sr) if packet and frames and sr > 0 else 0.0
+                alac = body[8:12] == b"alac"
         if head[:4] == b"data":
             break
         if size < 0:
@@ -279,6 +312,8 @@ def caf_layout(view: View, start: int) -> Layout:
         at += 12 + size
     else:
         raise DecodeError("too many chunks before its samples")
+    if alac:
+        _check_packet_tables(view, start)
     first = at + 12
     declared = None if size <= 4 else size  # the first four bytes count edits
     if size == 4 and first + 4 >= view.size:

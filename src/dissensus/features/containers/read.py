@@ -103,7 +103,8 @@ def _layout(view: View) -> Layout:
     if other is None:
         end = tags.tail(view, start, view.size)
         if begins(view, start, end):
-            return mpeg_layout(view, start, end, whole=True)
+            footer = start > 0 and view.pread(start - 10, 3) == b"3DI"  # which the decoding library stumbles over
+            return mpeg_layout(view, start, end, whole=not footer)
         if start:
             raise UnsupportedFormatError(f"nothing known behind its ID3 tag; {READABLE} are read: convert it first")
         guess = "no container known here" if head.strip(b"\0") else "nothing but zero bytes"
