@@ -33,6 +33,7 @@ BASICS = {
     "_mix",
     "_names",
     "_order",
+    "_spread",
     "_threads",
     "_validate",
     "_version",

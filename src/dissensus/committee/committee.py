@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._threads import resolve_threads, run_blocks
-from dissensus._validate import as_features, as_float, check_count
+from dissensus._validate import check_count
 from dissensus.committee._columns import in_order, unlike, with_names
 from dissensus.committee._rows import as_classes, as_labels, duplicate, encode
 from dissensus.committee._tracks import number_tracks, track_runs
@@ -19,7 +19,7 @@ from dissensus.committee.member import alike, fit_members, make_member, member_s
 from dissensus.committee.members import KINDS, kind_of
 from dissensus.committee.members.margins import same_windows
 from dissensus.committee.rehearsal import Rehearsal, draw_rehearsal
-from dissensus.committee.scaler import Scaler, inverse_scaling, refuse_window, standardised
+from dissensus.committee.scaler import Scaler, as_stored, inverse_scaling, refuse_window, standardised, stored_features
 from dissensus.errors import ClassMismatchError, FeatureMismatchError, ParameterError
 
 __all__ = ["Committee"]
@@ -160,7 +160,8 @@ class Committee:
         Parameters
         ----------
         X : (n_windows, n_features) array_like of float
-            Raw features; a data frame gives their names too.
+            Raw features; a data frame gives their names too. Members learn from their float32 values, which is what a
+            pool on disk holds.
         y : (n_windows,) array_like
             Label of each window.
         groups : (n_windows,) array_like
@@ -188,7 +189,7 @@ class Committee:
             Fewer tracks than folds, a group that is missing, or arrays that do not fit together.
         """
         X, names_of_features = with_names(X, feature_names)
-        windows, labels = as_features(X), as_labels(y)
+        windows, labels = stored_features(X), as_labels(y)
         if labels.shape != (len(windows),):
             raise ParameterError(f"y must label each of the {len(windows)} windows; got shape {labels.shape}")
         known = as_classes(np.unique(labels) if classes is None else classes)
@@ -239,7 +240,7 @@ class Committee:
                 raise ParameterError(f"no kind of member is called {kind!r}; there are {', '.join(KINDS)}")
             _, member = make_member(kind, member_seed(random_state, k, 0))
             members.append(member.know_nothing(known, check_count(n_features, "n_features")))
-        scaler = None if X is None else Scaler.fit(as_features(X, n_features=n_features))
+        scaler = None if X is None else Scaler.fit(stored_features(X, n_features=n_features))
         return cls(
             members, known, n_features=n_features, scaler=scaler, member_kinds=tuple(kinds),
             feature_names=feature_names, fingerprint=fingerprint,
@@ -367,7 +368,7 @@ class Committee:
         count = np.diff(start)[:, None]
         if len(stack.member):
             sums = np.zeros((len(stack.member), len(start) - 1, len(self.classes_)))
-            windows = np.ascontiguousarray(as_float(block, "X"))
+            windows = as_stored(block)
             refuse_window(add_votes(stack, windows, *self.scaling, start, tile_tracks(start), sums), rows)
             out[stack.member] = sums / count
         if len(stack.member) == self.n_members:

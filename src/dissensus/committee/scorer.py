@@ -20,7 +20,6 @@ from dissensus._backend import resolve
 from dissensus._mean import mean_member
 from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
-from dissensus._validate import as_float
 from dissensus.committee._memo import Memo
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
@@ -37,7 +36,7 @@ from dissensus.committee.linear_votes import (
 )
 from dissensus.committee.members.logistic import principal_axes
 from dissensus.committee.members.margins import never_changes
-from dissensus.committee.scaler import refuse_window
+from dissensus.committee.scaler import as_stored, refuse_window
 from dissensus.errors import ParameterError
 
 __all__ = ["TrackScorer"]
@@ -84,7 +83,7 @@ class TrackScorer:
         windows = np.asarray(X)
         order, self._start = track_runs(groups, len(windows))
         self._count = np.maximum(np.diff(self._start), 1)[:, None]
-        windows = np.ascontiguousarray(as_float(windows if order is None else windows[order], "X"))
+        windows = as_stored(windows if order is None else windows[order])
         self._tiles = tile_tracks(self._start)
         self._cuts = _cut(self._tiles)
         self._kept = threading.Lock()  # never waited for

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._spread import column_deviation
 from dissensus.datasets._read import Table, find_file, number, read_json, read_table, require_folder
 from dissensus.datasets._types import QUADRANTS, Annotations, Dataset, quadrant
 from dissensus.errors import DataFormatError, ParameterError
@@ -190,8 +191,7 @@ def _zscore_within(features: NDArray[np.float64], group: NDArray[Any]) -> NDArra
     out = np.empty_like(features)
     for name in np.unique(group):
         part = features[group == name]
-        scale = part.std(axis=0)
-        out[group == name] = (part - part.mean(axis=0)) / np.where(scale > 1e-12, scale, np.inf)
+        out[group == name] = (part - part.mean(axis=0)) / column_deviation(part, constant=np.inf)
     return out
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._spread import column_deviation
 from dissensus._validate import as_features, check_count
 from dissensus.errors import ParameterError
 
@@ -64,8 +65,8 @@ def select_diverse(
     key: NDArray[Any] = np.arange(n_tracks) if tie_key is None else np.asarray(tie_key)
     if free.shape != (n_tracks,) or key.shape != (n_tracks,):
         raise ParameterError(f"exclude and tie_key must be ({n_tracks},); got shapes {free.shape} and {key.shape}")
-    spread = points.std(axis=0)
-    points = (points - points.mean(axis=0)) / np.where(spread > 0, spread, 1.0) / np.sqrt(max(points.shape[1], 1))
+    points = (points - points.mean(axis=0)) / column_deviation(points, constant=np.inf)
+    points /= np.sqrt(max(points.shape[1], 1))
 
     def to(row: NDArray[np.float64]) -> NDArray[np.float64]:
         far: NDArray[np.float64] = np.sqrt(np.square(points - row).sum(axis=1))

@@ -122,7 +122,8 @@ class GaussianNaiveBayes(ClassifierMixin, BaseEstimator):
             self.class_count_ = np.zeros(len(classes))
             self.theta_ = np.zeros((len(classes), X.shape[1]))
             self.var_ = np.zeros_like(self.theta_)
-            self.epsilon_ = max(self.var_smoothing * float(_weighted_variance(X, weight).max()), 1e-12)
+            widest = float(_weighted_variance(X, weight).max())  # features of any scale: no floor but a relative one
+            self.epsilon_ = max(float(self.var_smoothing), 1e-12) * widest if widest > 0 else 1e-12
         self._merge(*class_statistics(X, index, weight, len(classes)))
         return self
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._spread import column_deviation
 from dissensus._threads import thread_budget
 from dissensus._validate import as_float, check_count
 from dissensus.errors import MissingDependencyError, ParameterError
@@ -33,8 +34,7 @@ def zscore(ratings: ArrayLike) -> NDArray[np.float64]:
         raise ParameterError(
             f"ratings row {int(np.argwhere(~np.isfinite(X))[0][0])} is not finite; drop such rows first"
         )
-    scale = X.std(axis=0)
-    return np.asarray((X - X.mean(axis=0)) / np.where(scale > 0, scale, np.inf))
+    return np.asarray((X - X.mean(axis=0)) / column_deviation(X, constant=np.inf))
 
 
 def intrinsic_dimension(ratings: ArrayLike) -> tuple[int, float]:

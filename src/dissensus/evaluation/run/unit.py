@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._ids import is_same_id
+from dissensus._spread import column_deviation
 from dissensus.committee import Committee, TrackScorer
 from dissensus.datasets._types import Annotations
 from dissensus.evaluation.protocol import Protocol
@@ -132,8 +133,7 @@ def _standardised(X: NDArray[Any], by: NDArray[Any], committee: Committee) -> ND
     """Features that the committee's own scaler turns into z-scores by the rows ``by``."""
     assert committee.scaler_ is not None
     mean, scale = committee.scaler_
-    spread = by.std(axis=0)
-    z = (X - by.mean(axis=0)) / np.where(spread > 1e-12, spread, np.inf)
+    z = (X - by.mean(axis=0)) / column_deviation(by, constant=np.inf)
     return np.asarray(z * scale + mean, dtype=X.dtype)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import IdIndex, id_array
 from dissensus._order import newest_rows
+from dissensus._spread import column_deviation
 from dissensus.errors import DataFormatError, ParameterError
 from dissensus.personalisation.listener.coratings import CoRatings
 from dissensus.personalisation.listener.crowd_prior import SOURCES, CrowdPrior
@@ -495,8 +496,7 @@ def standardised(table: Floats, *, binary: bool = True) -> Floats:
     """Columns with mean 0 and deviation 1; constant ones become 0, those of two values stay if ``binary``."""
     if table.shape[0] == 0 or table.shape[1] == 0:
         return table
-    scale = table.std(axis=0)
-    out: Floats = (table - table.mean(axis=0)) / np.where(scale > 1e-12, scale, np.inf)
+    out: Floats = (table - table.mean(axis=0)) / column_deviation(table, constant=np.inf)
     if binary:
         two = ((table == table.min(axis=0)) | (table == table.max(axis=0))).all(axis=0)
         out[:, two] = table[:, two] - table[:, two].min(axis=0)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._spread import column_deviation
 from dissensus._validate import check_count
 from dissensus.errors import ParameterError
 from dissensus.personalisation.listener.crowd_prior import CrowdBelief, CrowdPrior, floored
@@ -111,6 +112,6 @@ def _within(crowd: CrowdPrior, group: Ints) -> Floats:
     out = np.zeros_like(crowd.features)
     for value in np.unique(group):
         rows = np.flatnonzero(group == value)
-        scale = crowd.features[rows].std(axis=0)
-        out[rows] = (crowd.features[rows] - crowd.features[rows].mean(axis=0)) / np.where(scale > 1e-12, scale, np.inf)
+        inside = crowd.features[rows]
+        out[rows] = (inside - inside.mean(axis=0)) / column_deviation(inside, constant=np.inf)
     return out
