@@ -18,6 +18,8 @@ from dissensus.errors import DataFormatError, LabelError, ParameterError
 from dissensus.evaluation.protocol import Protocol
 from dissensus.evaluation.run.grid import run_evaluation
 from dissensus.personalisation.listener.model import ListenerModel
+from dissensus.personalisation.listener.ordinal import OrdinalModel
+from dissensus.personalisation.listener.values import ValueModel
 from dissensus.strategies.consensus import leave_listener_out, votes_of_others
 
 SIZE = {"n_tracks": 3, "n_classes": 4}
@@ -82,6 +84,24 @@ def test_a_listener_who_cannot_be_told_is_refused_in_one_line(data: Any, who: An
         with pytest.raises(ParameterError, match="listener") as caught:
             ask()
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("who", [3, "3", 3.0, np.int64(3)], ids=repr)
+def test_ratings_as_numbers_leave_the_listener_out_by_value_too(who: Any) -> None:
+    rng = np.random.default_rng(0)
+    pool, n = Pool(rng.normal(size=(12, 3)), [f"t{i}" for i in range(12)]), 60
+    listener, track = rng.integers(1, 6, n).astype(str), np.array([f"t{i}" for i in rng.integers(0, 12, n)])
+    values = rng.integers(1, 10, (n, 1)).astype(float)
+    model = ValueModel(pool, listener, track, values)
+    rest = listener != "3"
+    alone = ValueModel(pool, listener[rest], track[rest], values[rest])
+    np.testing.assert_allclose(model.crowd([who])[0], alone.crowd()[0], atol=1e-9)
+    np.testing.assert_allclose(model.crowd([who])[1], alone.crowd()[1])
+    ordinal = OrdinalModel(pool, listener, track, values, levels=list(range(1, 10)))
+    np.testing.assert_array_equal(ordinal.for_listener(who).proba, ordinal.for_listener("3").proba)
+    for lookalike in ("03", " 3", "3.0"):
+        with pytest.raises(ParameterError, match="looks like it"):
+            model.crowd([lookalike])
 
 
 def test_somebody_new_leaves_out_nobody(data: Any) -> None:

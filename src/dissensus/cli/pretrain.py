@@ -159,6 +159,12 @@ def _train(
         data_id = f"dissensus synthetic music, {synthetic} clips, seed {options['seed']}"
         return _Trained(study.members, data_id, str(study), list(QUADRANTS))
     clips, names = _read_clips(audio, classes)
+    n_songs = len(np.unique(clips.songs))
+    if n_songs < max(n_members, 3):
+        raise DataFormatError(
+            f"{audio}: {n_songs} songs, and {n_members} folds with songs to train on, to stop by and to test on need at least "
+            f"{max(n_members, 3)}; add songs, or lower --folds"
+        )
     given = {name: value for name, value in options.items() if name != "seed"} | {"random_state": options["seed"]}
     if shared_trunk:
         done = train_shared_trunk(clips, n_members=n_members, **given)
@@ -202,7 +208,9 @@ def _read_clips(path: Path, classes: Sequence[str] | None) -> tuple[ClipSet, lis
     quadrants = all(re.fullmatch("Q[0-9]", label) for label in given)
     order = list(classes or (QUADRANTS if quadrants else sorted(set(given))))
     if len(set(order)) != len(order) or len(order) < 2:
-        raise ParameterError(f"classes {', '.join(order)}: at least two different ones are needed")
+        raise ParameterError(
+            f"{path}: classes {', '.join(order)}: at least two different ones are needed (--classes names them all)"
+        )
     for row, (name, label) in enumerate(zip(files, given, strict=True)):
         if label not in order:
             raise DataFormatError(

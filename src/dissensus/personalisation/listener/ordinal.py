@@ -133,7 +133,7 @@ class OrdinalModel:
         """Rows of the others' ratings, and the opinion ``(n, n_scales)`` that people of other folds have of each row."""
         values = self.values
         kept = ~np.isin(values.track, np.asarray([] if without_tracks is None else without_tracks, dtype=np.int64))
-        kept &= ~np.isin(values.listener, [i for i, name in enumerate(values.listener_ids.tolist()) if name in gone])
+        kept &= ~np.isin(values.listener, values.numbers(gone))
         people = np.unique(values.listener[kept])
         position = np.zeros(values.value.shape)
         for fold in range(min(n_folds, len(people))):

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._ids import IdIndex, id_array
+from dissensus._validate import as_given
 from dissensus.errors import ParameterError
 from dissensus.features.pool import Pool
 from dissensus.personalisation.listener.crowd_gp import ExactPosterior
@@ -72,7 +74,7 @@ class ValueModel:
         if not noise > 0:
             raise ParameterError(f"noise={noise!r}: must be above zero")
         values = np.asarray(value, dtype=np.float64)
-        who, what = np.asarray(listener_id), np.asarray(track_id)
+        who, what = id_array(listener_id, what="listener_id"), id_array(track_id, what="track_id")
         if values.ndim != 2 or who.shape != (len(values),) or what.shape != (len(values),):
             raise ParameterError(
                 f"one row a rating: listener_id {who.shape}, track_id {what.shape}, value {values.shape} (n, n_scales)"
@@ -81,6 +83,7 @@ class ValueModel:
         self.pool, self.noise, self.weights = pool, noise, weights
         self.value = values[keep]
         self.listener_ids, listener = np.unique(who[keep], return_inverse=True)
+        self._number_of = IdIndex(self.listener_ids)
         self.listener: Ints = listener.reshape(-1).astype(np.int64)
         self.track = pool.index_of(what[keep].tolist())
         self.features = standardised(track_means(pool))
@@ -97,7 +100,7 @@ class ValueModel:
         Parameters
         ----------
         without : array_like
-            Ids of listeners.
+            Ids of listeners, compared by value: ``3`` and ``"3"`` are the same.
         without_tracks : (k,) array_like of int, optional
             Indices of tracks.
 
@@ -105,14 +108,24 @@ class ValueModel:
         -------
         (n_tracks, n_scales), (n_scales,) ndarray
             Expected ratings and their mean over the ratings that are left, both in units of ``noise``.
+
+        Raises
+        ------
+        ParameterError
+            No id, or one that nobody has but that looks like somebody's, whose ratings would stay in unnoticed.
         """
-        gone = np.isin(self.listener, np.flatnonzero(np.isin(self.listener_ids, np.asarray(without))))
+        gone = np.isin(self.listener, self.numbers(without))
         if without_tracks is not None:
             gone |= np.isin(self.track, np.asarray(without_tracks))
         effect = self._posterior.mean_without(self.track[gone], self.listener[gone], self._target[gone])
         rest = self.value[~gone] / self.noise
         middle = rest.mean(axis=0) if len(rest) else np.zeros(self.value.shape[1])
         return middle + effect[:, :-1] - effect[:, -1:] * middle, middle
+
+    def numbers(self, listener_ids: ArrayLike) -> Ints:
+        """Numbers of listeners in :attr:`listener_ids`; ids of nobody are left out. Errors as of :meth:`crowd`."""
+        found = [self._number_of.get(who) for who in as_given(listener_ids, "without").tolist()]
+        return np.array([number for number in found if number is not None], dtype=np.int64)
 
     def for_listener(self, listener_id: Any = None, *, without_tracks: ArrayLike | None = None) -> PersonalValues:
         """A model without ratings, from everybody else's (and without those of some tracks)."""
