@@ -54,10 +54,10 @@ test-slow: $(VENV)/.installed-dev ## The long tests
 	$(BIN)/python -m pytest -n $(JOBS) -m slow
 
 # All but what meets no kernel of Numba's: the command line, files, networks. Marked `compiled`: what would take for ever.
-NOJIT := tests --ignore=tests/cli --ignore=tests/docs --ignore=tests/catalog --ignore=tests/training --ignore-glob='tests/committee/test_cnn*' --ignore=tests/committee/members/test_cnn_head.py \
+NOJIT := tests --ignore=tests/cli --ignore=tests/docs --ignore=tests/packaging --ignore=tests/store --ignore=tests/catalog --ignore=tests/training --ignore-glob='tests/committee/test_cnn*' --ignore=tests/committee/members/test_cnn_head.py \
          --ignore-glob='tests/datasets/test_[dlt]*' \
          --ignore-glob='tests/features/test_audio*' --ignore-glob='tests/features/test_odd_audio*' --ignore=tests/features/test_ffmpeg.py --ignore=tests/fuzz --ignore=tests/features/test_extract.py \
-         --ignore=tests/features/test_pool.py --ignore-glob='tests/test_[air]*'
+         --ignore=tests/features/test_pool.py --ignore-glob='tests/test_[afir]*'
 
 test-nojit: $(VENV)/.installed-dev ## The tests that meet a kernel, with the JIT off: what the Numba sources say, line by line
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not data and not compiled" $(NOJIT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,26 +29,33 @@ def _place(module: str) -> Path | None:
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
-def _imports(path: Path) -> Iterator[tuple[str, str | None]]:
+def _imports(path: Path) -> tuple[tuple[str, str | None], ...]:
     """Modules that a file imports, at the top or late, each with a name taken from it; not those for type checkers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ".".join([_PACKAGE.name, *path.relative_to(_PACKAGE).parent.parts])
+    return _imports_of(path.read_text(encoding="utf-8"), package)
+
+
+@cache
+def _imports_of(text: str, package: str) -> tuple[tuple[str, str | None], ...]:
+    tree = ast.parse(text)
     for_types = {
         id(node)
         for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        if isinstance(block, ast.If) and ast.unparse(block.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
         for line in block.body
         for node in ast.walk(line)
     }
-    package = ".".join([_PACKAGE.name, *path.relative_to(_PACKAGE).parent.parts])
+    found: list[tuple[str, str | None]] = []
     for node in ast.walk(tree):
         if id(node) in for_types:
             continue
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            found += ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             above = package.rsplit(".", node.level - 1)[0] if node.level else ""
             module = ".".join(part for part in (above, node.module or "") if part)
-            yield from ((module, alias.name) for alias in node.names)
+            found += ((module, alias.name) for alias in node.names)
+    return tuple(found)
 
 
 def _follow(module: str, name: str | None, seen: set[Path]) -> None:
