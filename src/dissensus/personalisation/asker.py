@@ -93,7 +93,9 @@ class Asker:
         )
 
     def check(self, learner: Learner) -> None:
-        """Refuse a learner of another pool."""
+        """Refuse a learner of another pool; one that was made for this very pool is not asked."""
+        if getattr(learner, "pool", None) is self.pool:
+            return
         shape = learner.pool_proba().shape
         allowed = {self.pool.n_tracks} if self.index is None else {self.pool.n_tracks, self._n_catalog(learner)}
         if len(shape) != 3 or shape[1] not in allowed or shape[2] != len(self.book.classes):
