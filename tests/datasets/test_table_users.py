@@ -187,14 +187,14 @@ def test_the_tables_may_name_their_ids_differently(tmp_path: Path) -> None:
         (ANNOTATIONS.replace("b,u,Q2", "b,u,"), "line 3, row 2: label is empty; fill it in or remove the row"),
         (ANNOTATIONS.replace("b,u,Q2", "b,,Q2"), "line 3, row 2: listener_id is empty"),
         (ANNOTATIONS.replace("b,u,Q2", ",u,Q2"), "line 3, row 2: track_id is empty"),
-        (ANNOTATIONS.replace("b,u,Q2", "b,u,q2"), "is 'q2', not one of|elsewhere"),
+        (ANNOTATIONS.replace("b,u,Q2", "b,u,q2"), "label is 'q2', elsewhere 'Q2'"),
         (ANNOTATIONS.replace("Q1", "Happy").replace("Q2", "happy"), "label is 'happy', elsewhere 'Happy'"),
         (ANNOTATIONS.replace("Q1", "so so").replace("Q2", "so  so"), "elsewhere 'so  so'"),
         (ANNOTATIONS.replace("label", "Label"), "did you mean 'Label'"),
-        (ANNOTATIONS.replace(",label", ""), "no column 'label'|4 cells|3 cells"),
+        (ANNOTATIONS.replace(",label", ""), "no column 'label'; there are: , track_id, listener_id"),
         (ANNOTATIONS + "a,u,Q4\n", "line 5, row 4: listener 'u' already judged track 'a' in row 1"),
         (ANNOTATIONS.replace("listener_id", "label"), "column 'label' appears twice; rename one of the two"),
-        ("", "empty; a header line is expected"),
+        ("", "it is empty, with no rows; a header line is expected"),
     ],
 )
 def test_what_is_wrong_among_the_judgements_is_told_with_its_line(
