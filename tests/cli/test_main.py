@@ -167,16 +167,3 @@ def test_a_reader_that_leaves_is_no_error_of_ours() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
-
-
-def test_the_help_says_where_to_find_what_and_each_page_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    import re
-
-    pages = Path(__file__).resolve().parents[2] / "docs" / "how-to"
-    _, out, _ = run(capsys, "--help")
-    named = re.findall(r"\(([a-z]+(?:_[a-z]+)*)\)", out)
-    assert {"score_a_folder", "evaluate_a_pool", "continue_tomorrow", "own_model", "rank_for_a_listener", "gpu"} <= set(
-        named
-    )
-    assert {"committee_to_onnx", "cnn", "servers_that_fork"} <= set(named)
-    assert [page for page in named if not (pages / f"{page}.md").is_file()] == []
