@@ -11,6 +11,10 @@ import pytest
 
 from dissensus.features import audio_info, load_audio, write_audio
 
+TAILS = (
+    b"", b"TAG" + b"x" * 125, b"\n", b"\0", bytes(2048), odd.ape(), odd.ape() + odd.id3v1(), odd.lyrics3() + odd.id3v1(),
+    odd.garbage(7), odd.garbage(100_000), odd.id3v2(), b"\xff\xf8" * 99,
+)  # fmt: skip
 X = 0.5 * np.sin(np.arange(44100 * 3) / 20)
 
 
@@ -20,11 +24,7 @@ def mp3(tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("how", ["nearly", "error", "keep"])
-@pytest.mark.parametrize(
-    "tail",
-    [b"", b"TAG" + b"x" * 125, b"\n", bytes(2048), b"\0", odd.ape(), odd.garbage(7), odd.garbage(100_000)],
-    ids=len,
-)
+@pytest.mark.parametrize("tail", TAILS, ids=len)
 def test_a_flac_with_anything_behind_its_last_frame_is_whole(tmp_path: Path, tail: bytes, how: str) -> None:
     path = tmp_path / "b.flac"
     write_audio(path, X, 44100)
@@ -76,7 +76,7 @@ def test_an_mp3_is_not_cut_short_by_its_header(tmp_path: Path) -> None:
         assert audio_info(path).n_frames == round(got * 44100)
 
 
-SIZES = (0, 1, 7, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000, 0xFFFF0000, 0x80000000, 0xFFFFFFD0)
+SIZES = (0, 0xFFFFFFFF, 0xFFFFFFFE, 0x7FFFFFFF, 0x7FFFFFFE, 0x7FFFF000, 0xFFFF0000, 0x80000000, 0xFFFFFFD0)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=hex)
@@ -91,9 +91,4 @@ def test_a_wav_whose_recorder_died_is_read_to_its_end(tmp_path: Path, size: int)
     )
     path = tmp_path / "a.wav"
     path.write_bytes(head + struct.pack("<I", size) + pcm.tobytes())
-    if size in (1, 7):  # a size that can be, and is believed
-        assert (
-            load_audio(path, sr=44100, truncated="keep").tolist() == (pcm[:3] / 32768).tolist() if size == 7 else True
-        )
-        return
     assert np.array_equal(load_audio(path, sr=44100), (pcm / 32768).astype(np.float32))
