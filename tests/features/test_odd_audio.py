@@ -220,6 +220,19 @@ def test_hours_of_silence_in_a_small_file_are_refused_before_they_are_decoded(pl
         audio_info(placed(many, "ogg"), limits=AudioLimits(max_streams=10))
 
 
+def test_no_other_codec_is_looked_for_where_flac_should_be(placed, capfd: pytest.CaptureFixture[str]) -> None:
+    pages = odd.ogg_pages(odd.ogg_flac(odd.encoded("FLAC", "PCM_16")))
+    first = pages[0].replace(b"fLaC", b"\xff\xfb\x90\x44", 1)
+    with pytest.raises(DecodeError, match="does not begin as one"):
+        load_audio(placed(b"".join([odd.repaged(first), *pages[1:]]), "oga"))
+    damaged = bytearray(odd.encoded("CAF", "ALAC_16"))
+    table = damaged.index(b"pakt") + 12 + 24
+    damaged[table : table + 8] = b"\xff" * 8
+    with pytest.raises(DecodeError, match="list of packets is damaged"):
+        load_audio(placed(bytes(damaged), "caf"))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_foreign_streams_in_ogg_are_named(placed) -> None:
     page = odd.ogg_page(b"Speex   1.2" + bytes(69), 5, 0, flags=2) + odd.ogg_page(bytes(40), 5, 1, flags=4, granule=160)
     with pytest.raises(UnsupportedFormatError, match="Speex in Ogg"):

@@ -146,6 +146,8 @@ def flac_layout(view: View, start: int, end: int, *, whole: bool) -> Layout:
     whole : bool
         The range is the file as it is.
     """
+    if view.pread(start, 4) != _MARK:  # the decoding library would look for another codec in it
+        raise DecodeError("its FLAC stream does not begin as one")
     layout = Layout("flac")
     starts = _streams(view, start, end)
     for i, (at, stop) in enumerate(zip(starts, [*starts[1:], end], strict=True)):
