@@ -9,7 +9,7 @@
 #include "dissensus/machine.hpp"
 #include "dissensus/mel.hpp"
 
-using namespace dissensus;
+using namespace dissensus::mel;
 using namespace dissensus::simd;
 
 namespace {
@@ -56,7 +56,7 @@ int check(int n_fft, int n_mels, int n_frames, bool magnitude, bool log) {
         s = static_cast<float>(static_cast<int>(state >> 8) - (1 << 23)) / (1 << 23);
     }
     for (int i = 0; i < n_fft; ++i) window[i] = 0.5 - 0.5 * std::cos(6.283185307179586 * i / n_fft);
-    std::vector<MelBand> bands;
+    std::vector<Band> bands;
     std::vector<float> weights;
     for (int m = 0; m < n_mels; ++m) {
         const int from = m * (n_fft / 2) / n_mels, count = m % 3 == 2 ? 0 : 1 + m % 5;
@@ -66,18 +66,18 @@ int check(int n_fft, int n_mels, int n_frames, bool magnitude, bool log) {
     weights.push_back(0.0f);
     std::vector<float> out(static_cast<std::size_t>(n_frames) * n_mels + 16, guard);
     const float scale = log ? 4.342944819f : 0.0f;
-    const MelJob job{signal.data(),
-                     5,
-                     hop,
-                     n_frames,
-                     window.data(),
-                     n_fft,
-                     bands.data(),
-                     n_mels,
-                     weights.data(),
-                     {magnitude, 1e-10f, 0.0f, scale, 0.0f},
-                     out.data()};
-    Scratch scratch(mel_scratch(job));
+    const Job job{signal.data(),
+                  5,
+                  hop,
+                  n_frames,
+                  window.data(),
+                  n_fft,
+                  bands.data(),
+                  n_mels,
+                  weights.data(),
+                  {magnitude, 1e-10f, 0.0f, scale, 0.0f},
+                  out.data()};
+    Scratch scratch(scratch_floats(job));
     log_mel_frames(job, scratch.get());
     for (std::size_t i = out.size() - 16; i < out.size(); ++i) CHECK(out[i] == guard);
     for (int f = n_fft > 512 ? n_frames - 1 : 0; f < n_frames; f += n_frames > 6 ? 8 : 1) {
@@ -104,20 +104,20 @@ int not_a_number_stays_in_its_frame() {
     std::vector<float> signal(512 * 20, 0.25f), out(20 * 4);
     const std::vector<double> window(512, 1.0);
     signal[512 * 7 + 3] = std::numeric_limits<float>::quiet_NaN();
-    const std::vector<MelBand> bands{{0, 0, 1}, {1, 0, 2}, {3, 0, 2}, {200, 0, 2}};
+    const std::vector<Band> bands{{0, 0, 1}, {1, 0, 2}, {3, 0, 2}, {200, 0, 2}};
     const std::vector<float> weights{1.0f, 0.5f};
-    const MelJob job{signal.data(),
-                     0,
-                     512,
-                     20,
-                     window.data(),
-                     512,
-                     bands.data(),
-                     4,
-                     weights.data(),
-                     {false, 1e-10f, 0.0f, 4.34f, 0.0f},
-                     out.data()};
-    Scratch scratch(mel_scratch(job));
+    const Job job{signal.data(),
+                  0,
+                  512,
+                  20,
+                  window.data(),
+                  512,
+                  bands.data(),
+                  4,
+                  weights.data(),
+                  {false, 1e-10f, 0.0f, 4.34f, 0.0f},
+                  out.data()};
+    Scratch scratch(scratch_floats(job));
     log_mel_frames(job, scratch.get());
     for (int f = 0; f < 20; ++f) {
         for (int m = 0; m < 4; ++m) CHECK(std::isnan(out[f * 4 + m]) == (f == 7));
@@ -132,21 +132,21 @@ int quiet_bands_beside_a_tone() {
     std::vector<double> window(512);
     for (int i = 0; i < 512; ++i) window[i] = 0.5 - 0.5 * std::cos(6.283185307179586 * i / 512);
     for (int i = 0; i < n; ++i) signal[i] = static_cast<float>(0.9 * std::sin(0.3 * i));
-    std::vector<MelBand> bands;
+    std::vector<Band> bands;
     for (int m = 0; m < 256; ++m) bands.push_back({m, 0, 1});
     const std::vector<float> weights{1.0f};
-    const MelJob job{signal.data(),
-                     0,
-                     256,
-                     17,
-                     window.data(),
-                     512,
-                     bands.data(),
-                     256,
-                     weights.data(),
-                     {false, 1e-10f, 0.0f, 4.342944819f, 0.0f},
-                     out.data()};
-    Scratch scratch(mel_scratch(job));
+    const Job job{signal.data(),
+                  0,
+                  256,
+                  17,
+                  window.data(),
+                  512,
+                  bands.data(),
+                  256,
+                  weights.data(),
+                  {false, 1e-10f, 0.0f, 4.342944819f, 0.0f},
+                  out.data()};
+    Scratch scratch(scratch_floats(job));
     log_mel_frames(job, scratch.get());
     int heard = 0;
     for (int f = 0; f < 17; ++f) {
@@ -178,6 +178,6 @@ int main() {
         CHECK(not_a_number_stays_in_its_frame() == 0);
         CHECK(quiet_bands_beside_a_tone() == 0);
     }
-    CHECK(!mel_size_is_known(400) && mel_size_is_known(2048));
+    CHECK(!size_is_known(400) && size_is_known(2048));
     return outcome();
 }

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "descent/descent_impl.hpp"
+#include "descent/descent_impl.hpp"  // IWYU pragma: keep
 #include "descent/table.hpp"
 #include "simd/choose.hpp"
 

@@ -324,6 +324,7 @@ std::int64_t descend(const Descent& job) noexcept {
 
 }  // namespace
 
+// NOLINTNEXTLINE(misc-definitions-in-headers): one file per instruction set includes this.
 const Table DISSENSUS_ISA = {project, descend};
 
 }  // namespace dissensus::descent

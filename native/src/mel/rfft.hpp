@@ -14,13 +14,10 @@
 #include <cstddef>
 #include <utility>
 
-#if defined(__SANITIZE_ADDRESS__)  // the sanitizers' checks inlined everywhere would take the compiler many minutes
-#define DISSENSUS_INLINE inline
-#else
-#define DISSENSUS_INLINE inline __attribute__((always_inline))
-#endif
+#include "simd/inline.hpp"
 
-namespace dissensus::rfft {
+namespace dissensus::mel::rfft {
+namespace {
 
 // One spare complex number after every 16: strides of a power of two would fall into the same few sets of the L1 cache.
 constexpr int place(int i) noexcept { return i + (i >> 4); }
@@ -65,7 +62,7 @@ struct Dft;
 
 template <class L>
 struct Dft<L, 1> {
-    static DISSENSUS_INLINE void run(Complex<L>*) noexcept {}
+    static DISSENSUS_INLINE void run(Complex<L>* /*x*/) noexcept {}
 };
 
 template <class L>
@@ -318,4 +315,5 @@ void bins(typename L::V* r, typename L::V* z, float* power, std::ptrdiff_t strid
     }
 }
 
-}  // namespace dissensus::rfft
+}  // namespace
+}  // namespace dissensus::mel::rfft

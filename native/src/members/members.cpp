@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "members/members_impl.hpp"
+#include "members/members_impl.hpp"  // IWYU pragma: keep
 #include "members/table.hpp"
 #include "simd/choose.hpp"
 

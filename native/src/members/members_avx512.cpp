@@ -2,5 +2,5 @@
 
 #if defined(DISSENSUS_X86)
 #define DISSENSUS_ISA avx512
-#include "members/members_impl.hpp"
+#include "members/members_impl.hpp"  // IWYU pragma: keep
 #endif

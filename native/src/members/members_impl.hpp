@@ -147,6 +147,7 @@ void votes(const Tile& tile, const Held& held, const Votes& v, float* scratch) n
 
 }  // namespace
 
+// NOLINTNEXTLINE(misc-definitions-in-headers): one file per instruction set includes this.
 const Table DISSENSUS_ISA = {lay_f32, lay_f64, scores, votes};
 
 }  // namespace dissensus::members

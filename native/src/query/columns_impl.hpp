@@ -23,7 +23,8 @@ constexpr std::int64_t kSpare = 16;  // numbers behind a buffer of rows that may
 template <int C>
 struct Columns {
     template <int c, int v, int... lanes>
-    static DISSENSUS_INLINE Floats gather(Floats so_far, Floats next, std::integer_sequence<int, lanes...>) noexcept {
+    static DISSENSUS_INLINE Floats gather(Floats so_far, Floats next,
+                                          std::integer_sequence<int, lanes...> /*lane*/) noexcept {
         constexpr auto from = [](int lane) {
             const int at = lane * C + c;
             return at / kLanes == v ? kLanes + at % kLanes : v == 1 && at / kLanes == 0 ? at : lane;

@@ -1,8 +1,12 @@
 #include "dissensus/entropy.hpp"
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 
+#include "dissensus/measures.hpp"
+#include "dissensus/topk.hpp"
 #include "query/blocks.hpp"
 #include "query/table.hpp"
 

@@ -1,5 +1,7 @@
 #include <cmath>
+#include <cstdint>
 
+#include "dissensus/measures.hpp"
 #include "query/blocks.hpp"
 
 namespace dissensus::query {

@@ -80,7 +80,7 @@ inline std::uint64_t reaching(const float* utility, std::int64_t n, float floor)
     std::uint64_t found = 0;
     for (std::int64_t i = 0; i < n; i += kTile) {
         int some = 0;
-        for (std::int64_t l = i; l < least(i + kTile, n); ++l) some |= utility[l] >= floor;
+        for (std::int64_t l = i; l < least(i + kTile, n); ++l) some |= static_cast<int>(utility[l] >= floor);
         found |= std::uint64_t(some) << (i / kTile);
     }
     return found;

@@ -1,6 +1,6 @@
 // The baseline of the processor family: SSE2 on x86-64, NEON on AArch64; and the choice of instruction set.
 #define DISSENSUS_ISA baseline
-#include "query/query_impl.hpp"
+#include "query/query_impl.hpp"  // IWYU pragma: keep
 #include "query/table.hpp"
 #include "simd/choose.hpp"
 

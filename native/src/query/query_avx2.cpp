@@ -2,5 +2,5 @@
 
 #if defined(DISSENSUS_X86)
 #define DISSENSUS_ISA avx2
-#include "query/query_impl.hpp"
+#include "query/query_impl.hpp"  // IWYU pragma: keep
 #endif

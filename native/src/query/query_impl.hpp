@@ -34,6 +34,7 @@ void log_all(const float* x, std::int64_t n, float* out) noexcept {
 
 }  // namespace
 
+// NOLINTNEXTLINE(misc-definitions-in-headers): one file per instruction set includes this.
 const Table DISSENSUS_ISA = {scan_f32,  scan_f64,      scan_total,    least_spread, count_votes,
                              vote_sums, few_votes,     replace_f32,   replace_f64,  replace_tiles,
                              holds_odd, any_above_f32, any_above_f64, log_all};

@@ -1,8 +1,12 @@
 #include "dissensus/state.hpp"
 
 #include <cmath>
+#include <cstdint>
 #include <type_traits>
 
+#include "dissensus/entropy.hpp"
+#include "dissensus/measures.hpp"
+#include "dissensus/topk.hpp"
 #include "query/blocks.hpp"
 #include "query/table.hpp"
 
@@ -164,7 +168,8 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
     double exact[kMaxClasses];
     double bound = sampled_bound(measure, totals, rows.n_classes, excluded, start, stop, k, near, index, score);
     Best best(index, score, k);
-    for (std::int64_t low = start, high; low < stop; low = high) {
+    std::int64_t high = start;
+    for (std::int64_t low = start; low < stop; low = high) {
         const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
         high = end < stop ? end : stop;
         if (ceiling[2 * block] < bound - near) continue;

@@ -1,6 +1,7 @@
 #include "dissensus/topk.hpp"
 
-#include "query/blocks.hpp"
+#include <cstdint>
+
 #include "query/table.hpp"
 
 namespace dissensus::query {

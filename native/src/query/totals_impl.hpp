@@ -106,7 +106,7 @@ struct Least {
     DISSENSUS_INLINE void take(const RowLanes<fixed>& mean) noexcept {
         take(mean.fit, mean.sum, mean.spread(), mean.lead());
     }
-    inline void put(float* least_spread, float* least_lead) const noexcept {
+    void put(float* least_spread, float* least_lead) const noexcept {
         *least_spread = *least_lead = kInfinity;
         for (int l = 0; l < kLanes; ++l) {
             *least_spread = spread[l] < *least_spread ? spread[l] : *least_spread;

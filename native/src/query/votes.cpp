@@ -1,7 +1,9 @@
 #include "dissensus/votes.hpp"
 
 #include <cmath>
+#include <cstdint>
 
+#include "dissensus/topk.hpp"
 #include "query/blocks.hpp"
 #include "query/table.hpp"
 
@@ -45,7 +47,7 @@ std::int64_t block(const Table& b, const Votes& votes, std::int64_t start, std::
     }
     const std::uint16_t all = static_cast<std::uint16_t>(votes.n_members);
     int some = 0;
-    for (std::int64_t i = 0; i < n; ++i) some |= cast[i] != all;
+    for (std::int64_t i = 0; i < n; ++i) some |= static_cast<int>(cast[i] != all);
     if (some == 0) return 0;
     std::int64_t bad = 0;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -89,7 +91,8 @@ public:
     double most(std::int64_t n_members, std::int64_t n_classes) noexcept {
         std::uint16_t counts[kMaxVoteClasses];
         for (std::int64_t c = 0; c < n_classes; ++c) {
-            counts[c] = static_cast<std::uint16_t>(n_members / n_classes + (c < n_members % n_classes));
+            counts[c] = static_cast<std::uint16_t>(n_members / n_classes +
+                                                   static_cast<std::int64_t>(c < n_members % n_classes));
         }
         return score_counts(counts, n_members, n_classes);
     }
@@ -146,6 +149,7 @@ std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start,
         if (k <= 0 || (best.full() && best.worst() >= most)) continue;  // of equals, the first is taken
         if (best.full() && !b.any_above_f32(out, n, static_cast<float>(best.worst() - 2.0 * near))) continue;
         for (std::int64_t i = 0; i < n; ++i) {
+            // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): entropies wrote it
             if (best.full() && !(out[i] >= best.worst() - near)) continue;
             if (!excluded.holds(low + i)) best.offer(scorer.score(votes, low + i), low + i);
         }

@@ -30,7 +30,8 @@ std::int64_t compact_row(const double* row, std::int64_t n_units, double* value,
     for (std::int64_t u = 0; u < n_units; ++u) {
         value[found] = row[u];
         unit[found] = static_cast<std::int32_t>(u);
-        found += row[u] == row[u];  // no branch: a rating that is missing is overwritten by the next
+        found += static_cast<std::int64_t>(row[u] ==
+                                           row[u]);  // no branch: a rating that is missing is overwritten by the next
     }
     return found;
 }

@@ -32,7 +32,7 @@ std::int64_t compact_row(const double* row, std::int64_t n_units, double* value,
     for (; u < n_units; ++u) {
         value[found] = row[u];
         unit[found] = static_cast<std::int32_t>(u);
-        found += row[u] == row[u];
+        found += static_cast<std::int64_t>(row[u] == row[u]);
     }
     return found;
 }
@@ -109,7 +109,7 @@ template <int Words>
 void flush(std::uint64_t* scratch, std::int64_t n_columns, std::int32_t* table) noexcept {
     for (std::int64_t i = 0; i < n_columns; ++i) {
         for (int w = 0; w < Words; ++w) {
-            const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(scratch[w * n_columns + i]));
+            const __m128i bytes = _mm_cvtsi64_si128(static_cast<std::int64_t>(scratch[w * n_columns + i]));
             auto* at = reinterpret_cast<__m256i*>(table + (i * Words + w) * 8);
             _mm256_storeu_si256(at, _mm256_add_epi32(_mm256_loadu_si256(at), _mm256_cvtepu8_epi32(bytes)));
         }

@@ -1,47 +1,19 @@
-// The body of log_mel_frames, written once for any lane set (see rfft.hpp): double precision up to the powers of the
-// bins, single from there on, where every number is positive and rounding errors stay relative.
+// The body of log_mel_frames: double precision up to the powers of the bins, single from there on, where every number
+// is positive and rounding errors stay relative. Included once by every file that is compiled for an instruction set;
+// everything has internal linkage, so that the linker cannot hand one file's wide code to another.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "dissensus/mel.hpp"
+#include "mel/lanes.hpp"
 #include "mel/rfft.hpp"
+#include "mel/table.hpp"
+#include "simd/inline.hpp"
+#include "simd/lanes.hpp"
 
 namespace dissensus::mel {
-
-// Natural logarithm: exponent by bits, polynomial on [sqrt(1/2), sqrt(2)); x positive, NaN and infinity kept.
-template <class L>
-struct PolynomialLog {
-    using V = typename L::V;
-    using I = typename L::I;
-    float scale, octave, shift;
-
-    DISSENSUS_INLINE PolynomialLog(float scale, float shift) noexcept
-        : scale(scale), octave(scale * 0.69314718055994531f), shift(shift) {}
-
-    // scale * ln(x) + shift
-    DISSENSUS_INLINE V operator()(V x) const noexcept {
-        const I bits = reinterpret_cast<I>(x);
-        const I exponent = (bits - 0x3f3504f3) >> 23;
-        const V f = reinterpret_cast<V>(bits - (exponent << 23)) - 1.0f;
-        V p = L::all(7.0376836292e-2f);
-        p = L::fma(p, f, L::all(-1.1514610310e-1f));
-        p = L::fma(p, f, L::all(1.1676998740e-1f));
-        p = L::fma(p, f, L::all(-1.2420140846e-1f));
-        p = L::fma(p, f, L::all(1.4249322787e-1f));
-        p = L::fma(p, f, L::all(-1.6668057665e-1f));
-        p = L::fma(p, f, L::all(2.0000714765e-1f));
-        p = L::fma(p, f, L::all(-2.4999993993e-1f));
-        p = L::fma(p, f, L::all(3.3333331174e-1f));
-        const V ff = f * f;
-        const V mantissa = L::fma(p * f, ff, L::fma(ff, L::all(-0.5f), f));
-        const V y = L::fma(L::from_int(exponent), L::all(octave), L::fma(mantissa, L::all(scale), L::all(shift)));
-        return x < __builtin_inff() ? y : x;  // NaN and infinity
-    }
-};
+namespace {
 
 // Memory of one call, cut from the caller's scratch; vectors of either kind take at most 64 bytes.
 struct Memory {
@@ -107,7 +79,7 @@ bool halves_are_shared(const float* const* from, std::int64_t hop) noexcept {
 
 // The powers of the N/2 + 1 bins of the windowed frames that start at `from`, one frame a lane.
 template <class D, int N>
-void powers(const MelJob& job, const float* const* from, const Memory& memory, float* power) noexcept {
+void powers(const Job& job, const float* const* from, const Memory& memory, float* power) noexcept {
     using V = typename D::V;
     V* r = reinterpret_cast<V*>(memory.samples);
     V* z = reinterpret_cast<V*>(memory.turned);
@@ -119,10 +91,10 @@ void powers(const MelJob& job, const float* const* from, const Memory& memory, f
 
 // Sums over the mel bands.
 template <class L>
-DISSENSUS_INLINE void sums(const MelJob& job, const typename L::V* power, typename L::V* mel) noexcept {
+DISSENSUS_INLINE void sums(const Job& job, const typename L::V* power, typename L::V* mel) noexcept {
     using V = typename L::V;
     for (std::int64_t band = 0; band < job.n_mels; ++band) {
-        const MelBand& b = job.bands[band];
+        const Band& b = job.bands[band];
         const V* bins = power + b.first_bin;
         const float* weights = job.weights + b.first_weight;
         V sum = L::all(0);
@@ -132,10 +104,10 @@ DISSENSUS_INLINE void sums(const MelJob& job, const typename L::V* power, typena
 }
 
 template <class L>
-DISSENSUS_INLINE void write(const MelJob& job, typename L::V* mel, std::int64_t frame, int n_lanes) noexcept {
+DISSENSUS_INLINE void write(const Job& job, typename L::V* mel, std::int64_t frame, int n_lanes) noexcept {
     using V = typename L::V;
     constexpr int W = L::width;
-    const MelLevel& level = job.level;
+    const Level& level = job.level;
     if (level.scale != 0.0f) {
         const typename L::Log log(level.scale, level.shift);
         const V floor = L::all(level.floor);
@@ -167,7 +139,7 @@ DISSENSUS_INLINE void fetch_early(const float* samples, std::int64_t n) noexcept
 }
 
 template <class L, class D, int N>
-void all_groups(const MelJob& job, float* scratch) noexcept {
+void all_groups(const Job& job, float* scratch) noexcept {
     static_assert(L::width == 2 * D::width);
     using V = typename L::V;
     const Memory memory(scratch, job.n_fft, job.n_mels);
@@ -175,14 +147,13 @@ void all_groups(const MelJob& job, float* scratch) noexcept {
     V* mel = reinterpret_cast<V*>(memory.mel);
     const float* end = job.signal + job.first + (job.n_frames - 1) * job.hop + N;
     for (std::int64_t frame = 0; frame < job.n_frames; frame += L::width) {
-        const int n_lanes = static_cast<int>(std::min<std::int64_t>(L::width, job.n_frames - frame));
+        const int n_lanes = static_cast<int>(simd::least(L::width, job.n_frames - frame));
         for (int half = 0; half < n_lanes; half += D::width) {
             const float* from[D::width];
             for (int lane = 0; lane < D::width; ++lane) {  // lanes past the end repeat the last frame
-                from[lane] = job.signal + job.first + (frame + std::min(half + lane, n_lanes - 1)) * job.hop;
+                from[lane] = job.signal + job.first + (frame + simd::least(half + lane, n_lanes - 1)) * job.hop;
             }
-            fetch_early(from[D::width - 1] + N,
-                        std::min<std::int64_t>(D::width * job.hop, end - from[D::width - 1] - N));
+            fetch_early(from[D::width - 1] + N, simd::least(D::width * job.hop, end - from[D::width - 1] - N));
             powers<D, N>(job, from, memory, memory.power + half);
         }
         if (job.level.magnitude) magnitudes<L>(power, N);
@@ -192,7 +163,7 @@ void all_groups(const MelJob& job, float* scratch) noexcept {
 }
 
 template <class L, class D>
-void any_size(const MelJob& job, float* scratch) noexcept {
+void any_size(const Job& job, float* scratch) noexcept {
     switch (job.n_fft) {
         case 256: return all_groups<L, D, 256>(job, scratch);
         case 512: return all_groups<L, D, 512>(job, scratch);
@@ -202,5 +173,10 @@ void any_size(const MelJob& job, float* scratch) noexcept {
         default: return;
     }
 }
+
+}  // namespace
+
+// NOLINTNEXTLINE(misc-definitions-in-headers): one file per instruction set includes this.
+const Table DISSENSUS_ISA = {any_size<FloatLanes, DoubleLanes>};
 
 }  // namespace dissensus::mel
