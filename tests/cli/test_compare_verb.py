@@ -29,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 def test_one_command_prints_both_protocols_with_the_null(whole: tuple[str, Path]) -> None:
     text, out = whole
     assert "3 listeners: trompa2022 (paper) beside sound" in text
-    assert "splits a listener: paper 1 (permuted 1), sound 2 (permuted 1)" in text
+    assert "splits per listener: paper 1 (permuted 1), sound 2 (permuted 1)" in text
     for start in ("paper  incremental  all ", "sound  replay       all ", "sound  incremental  all "):
         (line, _) = [line for line in text.splitlines() if line.startswith(start)]
         assert "not run" not in line

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 _HELP = """Personalise a committee for every listener of a data set, score it on tracks held out, and report.
 
 The listeners are the sample: scores are averaged over a listener's repeats (splits) first, intervals are bootstrapped over
-listeners, strategies are compared listener by listener. One split a listener and repeat serves all strategies, members and
+listeners, strategies are compared listener by listener. One split per listener and repeat serves all strategies, members and
 updates. Finished work is kept under OUT/parts: a run that was killed continues where it was, and more `--repeats` are added
 to those that are there.
 
-Written to OUT: **scores.parquet** (one row a listener, repeat, strategy, update, member and round; round -1 is before any
+Written to OUT: **scores.parquet** (one row per listener, repeat, strategy, update, member and round; round -1 is before any
 answer), **summary.json** and **summary.txt** (intervals, the null of permuted answers, paired comparisons),
 **learning_curves.png** and **.svg**, **splits.json**, and under **details/** the queries and the runs with permuted answers.
 
@@ -85,8 +85,8 @@ def _evaluate(
         DataName, typer.Argument(metavar="DATASET", help="trompa, soundtracks, amg1608, synthetic, table.")
     ],
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
-    features: Annotated[Path | None, typer.Option(help="table: file of features, a row a track or window.")] = None,
-    annotations: Annotated[Path | None, typer.Option(help="table: file of annotations, a row a judgement.")] = None,
+    features: Annotated[Path | None, typer.Option(help="table: file of features, a row per track or window.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="table: file of annotations, a row per judgement.")] = None,
     pool: Annotated[
         Path | None, typer.Option(help="table: pool of `dissensus extract`, in place of --features.", exists=True)
     ] = None,

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         dataset: Annotated[StudyData, typer.Argument(help="Which listeners.")],
         data: Annotated[Path, typer.Option(help="Folder of the data set.")],
         out: Annotated[Path, typer.Option(help="Folder for the report.")],
-        repeats: Annotated[int, typer.Option(help="Splits a listener.", min=1)] = 30,
+        repeats: Annotated[int, typer.Option(help="Splits per listener.", min=1)] = 30,
         min_tracks: Annotated[int, typer.Option(help="Listeners with at least so many tracks.", min=4)] = 80,
         max_tracks: Annotated[int, typer.Option(help="Listeners with at most so many tracks.", min=4)] = 10**6,
         asking: Annotated[bool, typer.Option(help="Also the strategies' learning curves.")] = True,
@@ -98,9 +98,8 @@ def register(app: typer.Typer) -> None:
             typer.echo("", err=True)
             typer.echo(write_report(out, f"The crowd in a committee: {loaded.name}", rows, None, None, about))
             return
-        bars = dataset.value if min_tracks >= 80 else ""
         scores = run_listener_study(loaded, plan, say=say)
-        rows = study_rows(scores, bars=bars) + calibration_rows(scores)
+        rows = study_rows(scores) + calibration_rows(scores)
         if dataset is StudyData.soundtracks:
             scales = ("energy", "valence")
             rows += values_rows(run_values_study(loaded, scales, middle=5.0, repeats=repeats, seed=seed), scales)
@@ -112,7 +111,7 @@ def register(app: typer.Typer) -> None:
         if asking:
             names = tuple(name.strip() for name in strategies.split(",") if name.strip())
             curves = run_asking_study(loaded, plan, strategies=names, rounds=rounds, say=say)
-            rows += asking_rows(curves, bars=bool(bars))
+            rows += asking_rows(curves)
         about = {"data": loaded.name, **asdict(plan), "seconds": round(time.perf_counter() - began)}
         typer.echo("", err=True)
         typer.echo(write_report(out, f"Listener study: {loaded.name}", rows, scores, curves, about))

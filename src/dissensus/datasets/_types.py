@@ -223,7 +223,7 @@ class Annotations:
         return ratings, listeners, tracks
 
     def newest(self) -> Annotations:
-        """One row a listener and track: that of the newest timestamp; without one, or on equal ones, the last."""
+        """One row per listener and track: that of the newest timestamp; without one, or on equal ones, the last."""
         return self.subset(newest_rows(self.listener_id, self.track_id, self.timestamp))
 
 

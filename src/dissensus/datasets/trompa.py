@@ -93,7 +93,7 @@ def load(
     Returns
     -------
     Dataset
-        One row a track: 16 numeric features (``NUMERIC_FEATURES``), 6 one-hot selections, and the quadrant's four where
+        One row per track: 16 numeric features (``NUMERIC_FEATURES``), 6 one-hot selections, and the quadrant's four where
         asked for; float32, finite. Labels are the quadrants Q1..Q4 of the listener's own arousal and valence (±1).
         ``annotations.extra`` has ``arousal``, ``valence`` (±1), ``mood`` (one of ``MOODS``), ``favourite``, ``known``
         (bool) and ``duration_ms``; free text and everything about the people behind the ids stay in the file.

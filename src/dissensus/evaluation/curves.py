@@ -1,4 +1,4 @@
-"""The tidy table of scores: one row a listener, repeat, strategy, update, member and round."""
+"""The tidy table of scores: one row per listener, repeat, strategy, update, member and round."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _resampled_means(values: NDArray[np.float64], n_boot: int, random_state: int
 def bootstrap_interval(
     values: ArrayLike, *, level: float = 0.95, n_boot: int = 4000, random_state: int = 0
 ) -> Interval:
-    """Mean of one value a listener, and its percentile bootstrap interval over the listeners.
+    """Mean of one value per listener, and its percentile bootstrap interval over the listeners.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def compare_paired(
     Parameters
     ----------
     by_treatment : mapping of str to (n_listeners,) array_like
-        One value a listener under each treatment; the same listeners in the same order.
+        One value per listener under each treatment; the same listeners in the same order.
     against : str, optional
         Compare all with this one; default: every pair.
     random_state : int

@@ -156,7 +156,7 @@ class Protocol:
         if self.mix == "stack":
             found.append("hybrid queries stack the machine and human rows of a track")
         if self.repeats == 1 and self.is_paper:
-            found.append("one split a listener")
+            found.append("one split per listener")
         return found
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Splits of a listener's tracks: one a listener and repeat, kept on disk, shared by everything that is compared."""
+"""Splits of a listener's tracks: one per listener and repeat, kept on disk, shared by everything that is compared."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Pool:
     Parameters
     ----------
     X : (n_windows, n_features) array_like of float
-        One row a window. float32 and float64 are kept as they are, without a copy.
+        One row per window. float32 and float64 are kept as they are, without a copy.
     track_ids : (n_windows,) array_like of int or str
         The track of each window; a track with several windows repeats its id. Tracks are numbered in order of first
         appearance. Ids are compared by value: ``3``, ``3.0`` and ``"3"`` are one track.

@@ -385,7 +385,7 @@ def _distribution(value: ArrayLike | None, name: str) -> NDArray[np.float32] | N
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ParameterError(
-            f"{name}[{row}] = {array[row].tolist()} is no distribution: entries >= 0 that sum to 1, please"
+            f"{name}[{row}] = {array[row].tolist()} is no distribution: give entries >= 0 that sum to 1"
         )
     return array.astype(np.float32)
 
@@ -407,7 +407,7 @@ def _keys(random_state: int | np.random.SeedSequence | NDArray[Any], n_tracks: i
     if isinstance(random_state, np.ndarray):
         if random_state.shape != (n_tracks,):
             raise ParameterError(
-                f"random_state as keys must be ({n_tracks},), one a track; got shape {random_state.shape}"
+                f"random_state as keys must be ({n_tracks},), one per track; got shape {random_state.shape}"
             )
         return random_state
     return np.random.default_rng(random_state).permutation(n_tracks)

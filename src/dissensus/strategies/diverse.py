@@ -27,7 +27,7 @@ def select_diverse(
     Parameters
     ----------
     X : (n_tracks, n_features) array_like of float
-        One row a track; columns are brought to unit variance over all rows first.
+        One row per track; columns are brought to unit variance over all rows first.
     k : int
         Tracks wanted; fewer come back when fewer are left.
     seen : array_like of int, optional

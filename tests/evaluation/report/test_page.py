@@ -220,7 +220,7 @@ def test_without_a_null_it_says_so(tmp_path: Path) -> None:
     assert "No run with permuted answers was made" in page
     assert "not run" in page
     assert "nobody can be surely above" in page
-    assert "(one split a listener decides nobody)" in page
+    assert "(one split per listener decides nobody)" in page
 
 
 @pytest.mark.usefixtures("undrawn")

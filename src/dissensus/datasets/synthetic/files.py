@@ -26,10 +26,10 @@ recorded and nobody was asked: every sample and every answer follows from the se
 
 
 - `audio/`: the clips as FLAC.
-- `manifest.csv`: one row a clip: its file, the synthesiser's setting, the arousal and valence it was made for, the quadrant
+- `manifest.csv`: one row per clip: its file, the synthesiser's setting, the arousal and valence it was made for, the quadrant
   of that point (`weak_label`), and the cues it was played with (`cue_tempo` in beats a minute, `cue_level` in dB below full
   scale, `cue_mode` from 0 minor to 1 major, …).
-- `annotations.csv`: one row a judgement: `listener_id` (`listener-…` annotate many clips, `crowd-…` a few), `track_id`,
+- `annotations.csv`: one row per judgement: `listener_id` (`listener-…` annotate many clips, `crowd-…` a few), `track_id`,
   `label` (Q1 A+V+, Q2 A+V-, Q3 A-V-, Q4 A-V+), `timestamp`, and the arousal and valence that this person hears.
 """
 

@@ -26,7 +26,7 @@ def _opponent(member: str, protocol: Protocol) -> str:
 
 
 def _differences(columns: Columns, protocol: Protocol, update: str, member: str) -> dict[str, tuple[Floats, Floats]]:
-    """By score: last round, and area under the curve, less the crowd; one value a listener, mean over all curves."""
+    """By score: last round, and area under the curve, less the crowd; one value per listener, mean over all curves."""
     out = {}
     for score in SCORES:
         curves = curves_of(columns, score)

@@ -1,6 +1,6 @@
 """Tests of strategies, listener by listener. The published ones are in :mod:`dissensus.evaluation.outcome.published_tests`.
 
-The listeners are the sample. A value a listener is the mean over that listener's repeats (splits): members, folds and
+The listeners are the sample. A value per listener is the mean over that listener's repeats (splits): members, folds and
 splits of one person are no further people.
 
 References
@@ -62,7 +62,7 @@ def as_columns(table: Any) -> Columns:
 def listener_values(
     table: Any, *, update: str, member: str, measure: str = "aulc", score: str = "f1_weighted"
 ) -> tuple[NDArray[Any], dict[str, NDArray[np.float64]]]:
-    """One value a listener and strategy, the mean over repeats.
+    """One value per listener and strategy, the mean over repeats.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def listener_values(
 def _sample(difference: ArrayLike) -> NDArray[np.float64]:
     d = np.asarray(difference, dtype=np.float64)
     if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
-        raise ParameterError(f"differences must be finite, one a listener, two or more; got shape {d.shape}")
+        raise ParameterError(f"differences must be finite, one per listener, two or more; got shape {d.shape}")
     return np.where(np.abs(d) > 1e-12, d, 0.0)
 
 

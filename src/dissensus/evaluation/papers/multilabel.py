@@ -191,7 +191,7 @@ def classify_windows(
     names, of = np.unique(np.asarray(clip), return_inverse=True)
     of = of.reshape(-1)
     if features.ndim != 2 or Y.ndim != 2 or not len(features) == len(Y) == len(of):
-        raise ParameterError(f"X {features.shape}, labels {Y.shape} and {len(of)} clips must have one row a window")
+        raise ParameterError(f"X {features.shape}, labels {Y.shape} and {len(of)} clips must have one row per window")
     components = PCA(min(n_components, *features.shape), svd_solver="full")
     if folds == "windows":
         fold = iterative_folds(Y, n_folds, random_state=random_state)

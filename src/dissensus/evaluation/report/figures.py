@@ -45,7 +45,7 @@ def members_of(results: Results) -> list[str]:
 
 
 def curve_panels(results: Results) -> str:
-    """Learning curves with intervals over listeners: a row a member, a column a strategy, the null dotted; an SVG element.
+    """Learning curves with intervals over listeners: a row per member, a column per strategy, the null dotted; an SVG element.
 
     Raises
     ------

@@ -165,7 +165,7 @@ def format_personalised(results: Results, rows: Sequence[EffectivePersonalisatio
         "",
     ]
     if results.summary["n_repeats"] == 1:
-        lines += ["One split a listener: nobody can be surely above or below.", ""]
+        lines += ["One split per listener: nobody can be surely above or below.", ""]
     for update in dict.fromkeys(row.update for row in rows):
         for rule, counts in group_counts(results, update).items():
             named = ", ".join(f"{name} {n}" for name, n in counts.items())

@@ -155,7 +155,7 @@ class Comparison:
             f"{sound.dataset}, {len(sound.listeners)} listeners: {paper.protocol.name} (paper) beside {sound.protocol.name}",
             "weighted F1, 95 % intervals over listeners",
             "paper, with its known faults: " + "; ".join(paper.summary["faults"]) + ".",
-            "splits a listener: "
+            "splits per listener: "
             + ", ".join(
                 f"{side.summary['label']} {side.summary['n_repeats']} (permuted {side.summary['n_null_repeats']})"
                 for side in (paper, sound)

@@ -76,7 +76,7 @@ def came_out(results: Results, control: Sequence[Results]) -> str:
     )
     curves = figure(
         curve_panels(results),
-        "Learning curves: a row a member, a column a strategy, with intervals over listeners.",
+        "Learning curves: a row per member, a column per strategy, with intervals over listeners.",
         "Weighted F1 on held-out tracks against the number of answers. Band: 95 % over listeners; thin line: the start; "
         "dotted: the same with permuted answers, which were run on fewer splits and are drawn from the same start.",
     )
@@ -213,7 +213,7 @@ def personalised(results: Results, rows: Sequence[EffectivePersonalisation]) -> 
         "and so does one that does not change.</p>" + items(CRITERIA)
     )
     if results.summary["n_repeats"] == 1:
-        said += "<p><b>One split a listener: nobody can be surely above, whatever happened.</b></p>"
+        said += "<p><b>One split per listener: nobody can be surely above, whatever happened.</b></p>"
     drawing = figure(
         personalisation_bars(both),
         "Share of listeners who are personalised by each criterion, the same share under permuted answers as a mark.",

@@ -138,7 +138,7 @@ def who_sentence(results: Results, rows: Sequence[EffectivePersonalisation]) -> 
         f"surely so {counts['gains']}, surely below {counts['loses']}, undecided {counts['undecided']}"
     )
     if results.summary["n_repeats"] == 1:
-        text += " (one split a listener decides nobody)"
+        text += " (one split per listener decides nobody)"
     worst = most_misleading(rows)
     return (
         f"{text}. The published criterion misleads most for {worst.member} ({worst.update}): it calls {worst.published} of "

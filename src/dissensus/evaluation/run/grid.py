@@ -47,7 +47,7 @@ class Evaluation:
     Attributes
     ----------
     scores : dict of str to ndarray
-        The tidy table, one row a listener, repeat, strategy, update, member and round.
+        The tidy table, one row per listener, repeat, strategy, update, member and round.
     null : dict of str to ndarray
         The same for permuted answers; empty without such runs.
     summary : dict
@@ -89,7 +89,7 @@ def _fingerprint(dataset: Dataset) -> str:
 
 
 def _labelled(annotations: Annotations) -> Annotations:
-    """One labelled row a listener and track."""
+    """One labelled row per listener and track."""
     return annotations.subset(annotations.label >= 0).newest()
 
 

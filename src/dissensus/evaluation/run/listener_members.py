@@ -42,7 +42,7 @@ def track_info(dataset: Dataset) -> TrackInfo:
 
 
 def listener_model(dataset: Dataset, votes: Annotations) -> ListenerModel:
-    """The listener model of a data set with these annotations, one a listener and track."""
+    """The listener model of a data set with these annotations, one per listener and track."""
     return ListenerModel(dataset.pool, votes, info=track_info(replace(dataset, annotations=votes)))
 
 

@@ -58,7 +58,7 @@ class Workplace:
     pool : Pool
         Features of all tracks.
     annotations : Annotations
-        One labelled row a listener and track.
+        One labelled row per listener and track.
     committee : Committee, optional
         Pre-trained on tracks that nobody rated; None: each split trains its own on the other listeners' votes.
     splits : dict of str to Splits

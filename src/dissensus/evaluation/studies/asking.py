@@ -55,7 +55,7 @@ def run_asking_study(
     test_share: float = 0.15,
     say: Callable[[str], None] | None = None,
 ) -> AskingCurves:
-    """Learning curves of every listener; one split a listener and repeat serves all strategies.
+    """Learning curves of every listener; one split per listener and repeat serves all strategies.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class CnnStudy:
     Attributes
     ----------
     rows : dict of str to (seen, unseen)
-        ``seen``: one value a fold, on the fold's held-out clips; ``unseen``: on clips of settings nobody trained on.
+        ``seen``: one value per fold, on the fold's held-out clips; ``unseen``: on clips of settings nobody trained on.
     members : list of TrainedMember
     clips : ClipSet
     device, precision : str

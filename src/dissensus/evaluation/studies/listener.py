@@ -56,7 +56,7 @@ class ListenerPlan:
     Parameters
     ----------
     repeats : int
-        Splits a listener.
+        Splits per listener.
     test_share : float
         Share of a listener's tracks held out.
     min_tracks, max_tracks : int

@@ -1,9 +1,8 @@
-"""The listener study as a table of figures beside their bars, and as JSON."""
+"""The listener study as a table of figures, and as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,10 @@ class Row:
 
     what: str
     value: str
-    bar: str = ""
-    reached: bool | None = None
 
     def line(self) -> str:
         """Markdown."""
-        mark = "" if self.reached is None else ("yes" if self.reached else "**no**")
-        return f"| {self.what} | {self.value} | {self.bar} | {mark} |"
+        return f"| {self.what} | {self.value} |"
 
 
 def _best_rule(scores: ListenerScores, condition: str, score: str) -> str:
@@ -52,132 +48,64 @@ def _show(interval: Interval, values: Floats, *, lower_is_better: bool = False) 
     return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}], better for {100 * better:.0f} %"
 
 
-def study_rows(scores: ListenerScores, *, bars: str = "trompa", few: int = 10) -> list[Row]:
-    """Figures of the study and, for a data set that has them, the bars.
+def study_rows(scores: ListenerScores, *, few: int = 10) -> list[Row]:
+    """Figures of the study.
 
     Parameters
     ----------
     scores : ListenerScores
         From :func:`~dissensus.evaluation.studies.listener.run_listener_study`.
-    bars : {"trompa", "soundtracks", ""}
-        Whose bars stand beside the figures.
     few : int
         Answers of the early look.
     """
-    rows: list[Row] = []
-    trompa, sound = bars == "trompa", bars == "soundtracks"
-    rows.append(Row("listeners", str(len(scores.listeners))))
-    rows += _prior_rows(
-        scores,
-        "prior",
-        "crowd prior, no own label",
-        (0.520, 0.562, 1.04) if trompa else (None, 0.72 if sound else None, None),
-    )
-    if "fresh prior" in scores.table:
-        rows += _prior_rows(
-            scores,
-            "fresh prior",
-            "the same, nobody rated the test track",
-            (0.425, 0.460, None) if trompa else (None, None, None),
-        )
-    if "past prior" in scores.table:
-        label = "the same, only votes cast before the listener's first"
-        rows += _prior_rows(scores, "past prior", label, (None, None, None))
+    rows = [Row("listeners", str(len(scores.listeners)))]
+    for condition, label in (
+        ("prior", "crowd prior, no own label"),
+        ("fresh prior", "the same, nobody rated the test track"),
+        ("past prior", "the same, only votes cast before the listener's first"),
+    ):
+        if condition in scores.table:
+            rows += _prior_rows(scores, condition, label)
     for name, label in (
         ("personal", "personal"),
         ("geometric", "geometric mean of two models"),
         ("residual", "residual Gaussian process"),
     ):
-        headline = name == "personal"
         nll = _difference(scores, name, "prior", "nll")
-        found = bootstrap_interval(nll)
-        ok: bool | None = None
-        bar = ""
-        if headline and trompa:
-            bar, ok = (
-                "≤ −.040, upper < −.02, ≥ 75 %",
-                found.mean <= -0.040 and found.high < -0.02 and (nll < 0).mean() >= 0.75,
-            )
-        elif headline and sound:
-            bar, ok = "≤ −.030", found.mean <= -0.030
-        rows.append(Row(f"{label} − prior, NLL", _show(found, nll, lower_is_better=True), bar, ok))
-        for score, limit in (("accuracy", 0.005), ("f1_macro", -0.015), ("f1_weighted", None)):
+        rows.append(Row(f"{label} − prior, NLL", _show(bootstrap_interval(nll), nll, lower_is_better=True)))
+        for score in ("accuracy", "f1_macro", "f1_weighted"):
             for rule in ("crowd", "own"):
                 gain = _difference(scores, name, "prior", f"{score}|{rule}")
-                found = bootstrap_interval(gain)
-                bar, ok = "", None
-                if headline and trompa and limit is not None:
-                    bar = "≥ +.005, lower > −.015" if score == "accuracy" else "lower > −.015"
-                    ok = found.low > -0.015 and (score != "accuracy" or found.mean >= limit)
-                rows.append(Row(f"{label} − prior, {score}, rule {rule}", _show(found, gain), bar, ok))
+                rows.append(Row(f"{label} − prior, {score}, rule {rule}", _show(bootstrap_interval(gain), gain)))
             strongest = _best_rule(scores, "prior", score)
             gain = _difference(scores, name, "prior", f"{score}|own", f"{score}|{strongest}")
-            rows.append(
-                Row(
-                    f"{label} (rule own) − prior (its best rule: {strongest}), {score}",
-                    _show(bootstrap_interval(gain), gain),
-                )
-            )
-    rows += _null_rows(scores, few=few, trompa=trompa)
-    return rows
+            what = f"{label} (rule own) − prior (its best rule: {strongest}), {score}"
+            rows.append(Row(what, _show(bootstrap_interval(gain), gain)))
+    return rows + _null_rows(scores, few=few)
 
 
-def _prior_rows(
-    scores: ListenerScores, condition: str, label: str, bars: tuple[float | None, float | None, float | None]
-) -> list[Row]:
-    rows = []
-    for score, bar in zip(("f1_macro", "accuracy"), bars[:2], strict=True):
-        for rule in RULES:
-            mean = float(scores.column(condition, f"{score}|{rule}").mean())
-            wanted = bar is not None and rule == "crowd"
-            rows.append(
-                Row(
-                    f"{label}, {score}, rule {rule}",
-                    f"{mean:.4f}",
-                    f"≥ {bar:.3f}" if wanted else "",
-                    mean >= bar if wanted and bar else None,
-                )
-            )
-    nll = float(scores.column(condition, "nll").mean())
-    limit = bars[2]
-    rows.append(
-        Row(
-            f"{label}, NLL",
-            f"{nll:.4f}",
-            "" if limit is None else f"≤ {limit:.2f}",
-            None if limit is None else nll <= limit,
-        )
-    )
-    return rows
-
-
-def _null_rows(scores: ListenerScores, *, few: int, trompa: bool) -> list[Row]:
-    rows = []
-    pairs: list[tuple[str, str, str, str, Callable[[Interval], bool | None]]] = [
-        ("personal", "recalibrated", "personal − prior recalibrated on the others, NLL", "", lambda f: None),
-        ("personal@few", "prior", f"personal with {few} answers − prior, NLL", "upper < 0", lambda f: f.high < 0),
-        ("permuted", "prior", "answers permuted − prior, NLL", "must hurt", lambda f: f.low > 0),
-        (
-            "null personal",
-            "null prior",
-            "nothing personal (simulated) − prior, NLL",
-            "≤ +.012",
-            lambda f: f.mean <= 0.012,
-        ),
+def _prior_rows(scores: ListenerScores, condition: str, label: str) -> list[Row]:
+    rows = [
+        Row(f"{label}, {score}, rule {rule}", f"{float(scores.column(condition, f'{score}|{rule}').mean()):.4f}")
+        for score in ("f1_macro", "accuracy")
+        for rule in RULES
     ]
-    if "fresh personal" in scores.table:
-        pairs.append(
-            ("fresh personal", "fresh prior", "personal − prior, nobody rated the test track, NLL", "", lambda f: None)
-        )
-    if "past personal" in scores.table:
-        label = "personal − prior, only votes cast before the listener's first, NLL"
-        pairs.append(("past personal", "past prior", label, "", lambda f: None))
-    for a, b, label, bar, test in pairs:
-        values = _difference(scores, a, b, "nll")
-        found = bootstrap_interval(values)
-        ok = test(found)
-        shown = bar if ok is not None and (trompa or "ull" in a or a == "permuted") else ""
-        rows.append(Row(label, _show(found, values, lower_is_better=True), shown, ok if shown else None))
+    return [*rows, Row(f"{label}, NLL", f"{float(scores.column(condition, 'nll').mean()):.4f}")]
+
+
+def _null_rows(scores: ListenerScores, *, few: int) -> list[Row]:
+    rows = []
+    for a, b, label in (
+        ("personal", "recalibrated", "personal − prior recalibrated on the others, NLL"),
+        ("personal@few", "prior", f"personal with {few} answers − prior, NLL"),
+        ("permuted", "prior", "answers permuted − prior, NLL (must hurt)"),
+        ("null personal", "null prior", "nothing personal (simulated) − prior, NLL"),
+        ("fresh personal", "fresh prior", "personal − prior, nobody rated the test track, NLL"),
+        ("past personal", "past prior", "personal − prior, only votes cast before the listener's first, NLL"),
+    ):
+        if a in scores.table:
+            values = _difference(scores, a, b, "nll")
+            rows.append(Row(label, _show(bootstrap_interval(values), values, lower_is_better=True)))
     for a, b in (("fresh personal", "fresh prior"), ("past personal", "past prior"), ("null personal", "null prior")):
         if a in scores.table:
             for score in ("accuracy", "f1_macro"):
@@ -203,23 +131,15 @@ def calibration_rows(scores: ListenerScores, *, sparse: int = 5) -> list[Row]:
     return rows
 
 
-def asking_rows(curves: AskingCurves, *, against: str = CONTROL, bars: bool = True) -> list[Row]:
+def asking_rows(curves: AskingCurves, *, against: str = CONTROL) -> list[Row]:
     """Area under the curve of each strategy against random: accuracy, macro F1 (rule own) and NLL."""
     rows = []
     for score in ("accuracy|own", "accuracy|crowd", "f1_macro|own", "nll"):
         areas = {name: area_under_curve(curves.n_answers, curves.column(name, score)) for name in curves.curve}
         for pair in compare_paired(areas, against=against):
             values = areas[pair.a] - areas[against]
-            wanted = bars and score == "accuracy|own" and pair.a == "mc-bal"
             shown = _show(pair.difference, values, lower_is_better=score == "nll") + f", Holm p {pair.p_holm:.3f}"
-            rows.append(
-                Row(
-                    f"AULC {score}, {pair.a} − {against}",
-                    shown,
-                    "lower > −.005" if wanted else "",
-                    pair.difference.low > -0.005 if wanted else None,
-                )
-            )
+            rows.append(Row(f"AULC {score}, {pair.a} − {against}", shown))
     return rows
 
 
@@ -237,7 +157,7 @@ def write_report(
 ) -> str:
     """Write ``table.md`` and ``scores.json`` (means by condition, no listener's values) to ``out``; returns the table."""
     lines = [f"# {title}", "", *(f"{key}: {value}  " for key, value in about.items()), ""]
-    lines += ["| what | figure [95 % interval over listeners] | bar | reached |", "|---|---|---|---|"]
+    lines += ["| what | figure [95 % interval over listeners] |", "|---|---|"]
     text = "\n".join([*lines, *(row.line() for row in rows)]) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "table.md", text)

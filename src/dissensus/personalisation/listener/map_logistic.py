@@ -33,7 +33,7 @@ def fit_map_logistic(
     penalty: Floats,
     max_iter: int = 30,
 ) -> Floats:
-    """Most probable weights of several models at once: same answers, different sample weights (one row a fold).
+    """Most probable weights of several models at once: same answers, different sample weights (one row per fold).
 
     Newton's method on ``-sum_i s_i log p_i(y_i) + 1/2 sum_j penalty_j (W_j - prior_j)^2``; convex, so the end does not
     depend on the start beyond rounding.

@@ -82,7 +82,7 @@ class ListenerModel:
     pool : Pool
         The catalogue; a track's features are the mean of its windows. Columns with more than two values are z-scored.
     annotations : Annotations
-        One row a judgement: ``listener_id``, ``track_id``, ``label`` (class index, −1 = none), ``classes``. Of repeated
+        One row per judgement: ``listener_id``, ``track_id``, ``label`` (class index, −1 = none), ``classes``. Of repeated
         judgements keep the newest (``annotations.newest()``).
     info : TrackInfo, optional
         More about tracks and annotations.
