@@ -38,6 +38,12 @@ def random_part(n_before: int, k: int, share: float) -> int:
     return int((n_before + k) * share + 1e-9) - int(n_before * share + 1e-9)
 
 
+def _shape(learner: Learner) -> tuple[int, ...]:
+    """The shape of a learner's probabilities; it may say so without working them out."""
+    shape: tuple[int, ...] = getattr(learner, "shape", None) or learner.pool_proba().shape
+    return shape
+
+
 class Asker:
     """Chooses queries; parameters as in :class:`~dissensus.personalisation.Session`. Holds nothing that changes."""
 
@@ -96,7 +102,7 @@ class Asker:
         """Refuse a learner of another pool; one that was made for this very pool is not asked."""
         if getattr(learner, "pool", None) is self.pool:
             return
-        shape = learner.pool_proba().shape
+        shape = _shape(learner)
         allowed = {self.pool.n_tracks} if self.index is None else {self.pool.n_tracks, self._n_catalog(learner)}
         if len(shape) != 3 or shape[1] not in allowed or shape[2] != len(self.book.classes):
             raise ParameterError(
@@ -105,14 +111,14 @@ class Asker:
 
     def _n_catalog(self, learner: Learner) -> int:
         assert self.index is not None
-        n_tracks = learner.pool_proba().shape[1]
+        n_tracks = _shape(learner)[1]
         return n_tracks if n_tracks > int(self.index.max()) else self.pool.n_tracks
 
     def _rows(self, learner: Learner) -> NDArray[np.int64] | None:
         """Rows of the pool in what the learner gives; None where it gives just these."""
         if self.index is None or getattr(learner, "pool", None) is self.pool:
             return None
-        return self.index if learner.pool_proba().shape[1] != self.pool.n_tracks else None
+        return self.index if _shape(learner)[1] != self.pool.n_tracks else None
 
     def rows_in(self, learner: Learner, catalog_index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of some tracks of the catalog in what the learner gives.

@@ -36,7 +36,8 @@ class Learner(Protocol):
     also has a true attribute ``knows_crowd``, what others said is in it: queries are then balanced over the classes, and some
     are drawn at random, unless the session says otherwise. Where it has ``committee``, the session shows it; where it has
     ``pool_consensus()``, the mean of ``pool_proba()`` over its members, or ``proba_of(track_index)``, its opinions of some tracks
-    of the catalog, the session asks for these; ``nbytes`` and ``base_digest`` go into the session's.
+    of the catalog, the session asks for these; ``nbytes`` and ``base_digest`` go into the session's. ``shape`` spares it to work
+    ``pool_proba()`` out before anybody asks, and ``pool`` says that its rows are the tracks of an asking pool, in order.
     """
 
     @property

@@ -174,7 +174,7 @@ class Session(Predictions):
                 committee, self.pool, catalog=self.catalog, update=settings.update, n0=settings.n0, random_state=number
             )
         else:
-            learner = learner_for(model, self.catalog, crowd, listener)
+            learner = learner_for(model, pool, crowd, listener)
         crowd_known = bool(getattr(learner, "knows_crowd", False))
         self.balanced = crowd_known if settings.balanced is None else settings.balanced
         self._settings = settings

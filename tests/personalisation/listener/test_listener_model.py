@@ -17,6 +17,8 @@ from dissensus.datasets import QUADRANTS, Annotations
 from dissensus.errors import DataFormatError, LabelError, ParameterError, UnknownTrackError
 from dissensus.features.pool import Pool
 from dissensus.personalisation import Session, StopWhenLearnt
+from dissensus.personalisation.asking_pool import AskingPool
+from dissensus.personalisation.listener.asked import COLUMN_BYTES
 from dissensus.personalisation.listener.coratings import CoRatings
 from dissensus.personalisation.listener.model import ListenerModel, TrackInfo
 from dissensus.personalisation.listener.personal_kernel import (
@@ -387,7 +389,7 @@ def test_a_pool_too_large_to_be_held_gives_the_same_and_holds_little(monkeypatch
     np.testing.assert_allclose(told.proba, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(told.expected_gain(np.arange(5)), gain, rtol=0, atol=1e-10)
     assert told.nbytes < held.nbytes / 2
-    assert model.shared_bytes <= module.RECENT_BYTES + module.COLUMN_BYTES
+    assert model.shared_bytes <= module.RECENT_BYTES + COLUMN_BYTES
 
 
 def test_many_answers_do_not_make_a_listener_large() -> None:
@@ -467,3 +469,54 @@ def test_a_model_goes_to_another_process_and_is_copied() -> None:
         there.remove_listener("listener 0")
         assert there.crowd.version.number == 1
     assert model.crowd.version.number == 0
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_session_over_an_asking_pool_takes_and_scores_any_track_of_the_catalog(kind: str) -> None:
+    crowd = draw_crowd(21, n_tracks=60, n_listeners=12)
+    model = model_of(crowd, model=kind)
+    asking = AskingPool(model.pool, [f"track {i}" for i in (5, 40, 3, 58, 22, 17)])
+    answers = {"track 40": "Q4", "track 9": "Q1", "track 33": "Q2"}  # two of them are not asked about
+    session = Session(None, asking, model=model, listener="listener 2", answers=answers)
+    whole = model.for_listener("listener 2").with_answers({40: 3, 9: 0, 33: 1})
+    np.testing.assert_allclose(session.predict_proba(), whole.proba[asking.index], rtol=0, atol=1e-6)
+    assert session.learner.shape == session.learner.pool_proba().shape == (1, 6, 4)
+    everywhere = [f"track {i}" for i in (0, 59, 22, 33)]
+    np.testing.assert_allclose(session.scores(everywhere), whole.proba[[0, 59, 22, 33]], rtol=0, atol=1e-6)
+    alone = np.concatenate([session.scores([t]) for t in everywhere])
+    np.testing.assert_allclose(session.scores(everywhere), alone, rtol=0, atol=1e-6)
+    assert set(session.ask(5)) <= set(asking.pool.track_ids)  # one of the six has an answer
+    again = Session(None, asking, model=model, listener="listener 2", state=session.state)
+    np.testing.assert_array_equal(again.predict_proba(), session.predict_proba())
+    if kind == "logistic":
+        few = session.learner.draws()
+        np.testing.assert_allclose(few, whole.draws(asking.index), rtol=0, atol=1e-9)
+    explained = model.explain(session.learner, "track 58")
+    np.testing.assert_allclose(list(explained["listener"].values()), whole.proba[58], atol=1e-9)
+    with pytest.raises(ParameterError, match="not among the 6 tracks"):
+        model.explain(session.learner, "track 0")
+
+
+def test_a_catalog_of_another_order_is_told_by_its_own_positions() -> None:
+    crowd = draw_crowd(22, n_tracks=30, n_listeners=12)
+    model = model_of(crowd)
+    order = np.random.default_rng(0).permutation(30)
+    other = Pool(crowd.features[order], [f"track {i}" for i in order])
+    asking = AskingPool(other, [f"track {i}" for i in (4, 11, 8)])
+    session = Session(None, asking, model=model, listener="listener 1", answers={"track 8": "Q2", "track 20": "Q3"})
+    whole = model.for_listener("listener 1").with_answers({8: 1, 20: 2})
+    np.testing.assert_allclose(session.predict_proba(), whole.proba[[4, 11, 8]], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(session.scores(["track 29"]), whole.proba[[29]], rtol=0, atol=1e-6)
+
+
+def test_a_session_is_made_without_working_out_a_belief(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dissensus.personalisation.listener.crowd_version import Remaining
+
+    crowd = draw_crowd(23)
+    model, made = model_of(crowd), []
+    belief = Remaining.belief
+    monkeypatch.setattr(Remaining, "belief", lambda self, *given: (made.append(1), belief(self, *given))[1])
+    session = Session(None, crowd.pool(), model=model, listener="listener 1")
+    assert not made
+    session.ask(2)
+    assert made

@@ -57,28 +57,34 @@ class CoRatings:
         only: Floats = self.columns(np.array([track]), proba, shrink)[0]
         return only
 
-    def columns(self, tracks: Ints, proba: Floats, shrink: float = 5.0, *, rows: Ints | None = None) -> Floats:
-        """``(k, n)`` the column of each of these tracks, given by position among those that are asked about.
+    def columns(
+        self,
+        tracks: Ints,
+        proba: Floats,
+        shrink: float = 5.0,
+        *,
+        own: Floats | None = None,
+        rows: Ints | None = None,
+    ) -> Floats:
+        """``(k, m)`` covariance of each of these tracks of the catalogue with every track that is asked about.
 
-        ``rows`` are the positions wanted of each column; default: all.
+        ``own`` are the probabilities of ``tracks`` (default: rows of ``proba``). With ``rows``, tracks of the catalogue, the
+        columns are of these instead, and ``proba`` are theirs.
         """
-        raters = self.ratings.of_tracks(self.tracks[tracks])
+        raters = self.ratings.of_tracks(tracks)
         people, person = np.unique(raters.other, return_inverse=True)
         theirs = self.ratings.of_listeners(people.astype(np.int64))
         begin, other, label = theirs.start, theirs.other.astype(np.int32, copy=False), theirs.label
         place: NDArray[Any] | None = self.place
         if rows is not None:
-            some = np.full(self.ratings.n_tracks, -1, dtype=np.int32)
-            some[self.tracks[rows]] = np.arange(len(rows), dtype=np.int32)
-            place, proba_there = some, proba[rows]
-        else:
-            proba_there = proba
+            place = np.full(self.ratings.n_tracks, -1, dtype=np.int32)
+            place[rows] = np.arange(len(rows), dtype=np.int32)
         if place is not None:  # what is not wanted counts for nothing
             local = place[other]
             kept = local >= 0
             begin = np.concatenate([[0], np.cumsum(kept)])[begin]
             other, label = local[kept], label[kept]
-        sums, common = np.zeros((2, len(tracks), len(proba_there)))
+        sums, common = np.zeros((2, len(tracks), len(proba)))
         resolve("corated_sums")(
             raters.start,
             person,
@@ -86,8 +92,8 @@ class CoRatings:
             begin,
             other,
             label.astype(np.int32, copy=False),
-            np.ascontiguousarray(proba[tracks]),
-            np.ascontiguousarray(proba_there),
+            np.ascontiguousarray(proba[tracks] if own is None else own),
+            np.ascontiguousarray(proba),
             sums,
             common,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import weakref
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,31 +12,38 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import IdIndex, id_array
 from dissensus._order import newest_rows
-from dissensus._spread import column_deviation
-from dissensus.errors import DataFormatError, ParameterError
+from dissensus.errors import ParameterError
+from dissensus.features.pool import Pool
+from dissensus.personalisation.asking_pool import AskingPool
+from dissensus.personalisation.listener.asked import AskedTracks, BeliefOf, DescriptorsOf, LeftOut
 from dissensus.personalisation.listener.coratings import CoRatings
 from dissensus.personalisation.listener.crowd_prior import SOURCES, CrowdPrior
 from dissensus.personalisation.listener.crowd_version import (
     CrowdBelief,
     CrowdSettings,
     CrowdVersion,
-    Remaining,
     indices,
 )
-from dissensus.personalisation.listener.personal_kernel import PersonalKernel, PersonalWeights
+from dissensus.personalisation.listener.personal_kernel import KEPT_BYTES, PersonalKernel, PersonalWeights
 from dissensus.personalisation.listener.personal_model import PersonalModel
 from dissensus.personalisation.listener.prior import Beliefs, Prior, Recent
 from dissensus.personalisation.listener.ratings import Ratings, RatingTable
 from dissensus.personalisation.listener.smooth_part import SmoothPart
 from dissensus.personalisation.listener.stack import STACK_PRIOR
+from dissensus.personalisation.listener.track_info import (
+    TrackInfo,
+    descriptor_shares,
+    group_codes,
+    standardised,
+    track_means,
+)
 from dissensus.personalisation.listener.unrated import UnratedTrees
 
 if TYPE_CHECKING:
-    from dissensus.features.pool import Pool
     from dissensus.personalisation.learner import Learner
     from dissensus.personalisation.query import Crowd
 
-__all__ = ["ListenerModel", "TrackInfo", "learner_for", "standardised", "track_means"]
+__all__ = ["ListenerModel", "TrackInfo", "learner_for"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,31 +53,6 @@ Ints = NDArray[np.int64]
 MAX_HELD_TRACKS: Final = 4096
 #: Bytes of beliefs, probabilities and solutions that all listeners of a model share.
 RECENT_BYTES: Final = 1 << 26
-#: Bytes of columns of features that all listeners of a model share, for each pool that is asked about.
-COLUMN_BYTES: Final = 1 << 26
-
-
-@dataclass(frozen=True, eq=False)
-class TrackInfo:
-    """What is known of tracks besides their features; every part optional.
-
-    Parameters
-    ----------
-    weak_label : (n_tracks,) array_like of int, optional
-        A class that needs no listener; −1 = none. Used for tracks that nobody rated.
-    group : (n_tracks,) array_like, optional
-        Selection, style or the like: what a listener says of one track speaks for its group.
-    descriptors : (n_annotations, k) array_like, optional
-        What each annotator added to their label, as shares in [0, 1]: one-hot mood words, liking. Their means over the
-        others say which tracks sound alike.
-    instrument : (n_annotations,) array_like of int, optional
-        Questionnaire of each annotation.
-    """
-
-    weak_label: ArrayLike | None = None
-    group: ArrayLike | None = None
-    descriptors: ArrayLike | None = None
-    instrument: ArrayLike | None = None
 
 
 class ListenerModel:
@@ -141,8 +122,8 @@ class ListenerModel:
         self._listener_of = IdIndex(self.listener_ids)
         track = pool.index_of(np.asarray(annotations.track_id)[rows].tolist())
         self.features = standardised(track_means(pool))
-        self.group = None if info.group is None else _codes(info.group, pool.n_tracks)
-        self.descriptors = None if info.descriptors is None else _shares(info.descriptors, len(label))[rows]
+        self.group = None if info.group is None else group_codes(info.group, pool.n_tracks)
+        self.descriptors = None if info.descriptors is None else descriptor_shares(info.descriptors, len(label))[rows]
         instrument = None if info.instrument is None else np.asarray(info.instrument)[rows]
         self.crowd = CrowdPrior(settings).fit(
             track,
@@ -164,7 +145,7 @@ class ListenerModel:
         self._writing = threading.Lock()
         self._recent = Recent(RECENT_BYTES)
         self._every = AskedTracks(self, None)
-        self._asked: weakref.WeakKeyDictionary[Pool, AskedTracks] = weakref.WeakKeyDictionary()
+        self._asked: weakref.WeakKeyDictionary[Pool | AskingPool, AskedTracks] = weakref.WeakKeyDictionary()
         self._described: tuple[RatingTable, Floats, Ints] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -181,19 +162,27 @@ class ListenerModel:
         asked = [self._every, *self._asked.values()]
         return self._recent.nbytes + sum(tracks.smooth.nbytes for tracks in asked)
 
-    def asked(self, pool: Pool) -> AskedTracks:
-        """The tracks of a pool that is a part of the catalogue, ready to be asked about; made once per pool.
+    def asked(self, pool: Pool | AskingPool) -> AskedTracks:
+        """The tracks that listeners are asked about, a part of the catalogue, made ready; once per pool.
 
         Raises
         ------
         UnknownTrackError
             A track of the pool is not in the catalogue.
+        ParameterError
+            A track is in it twice.
         """
         if pool is self.pool:
             return self._every
         found = self._asked.get(pool)
         if found is None:
-            found = AskedTracks(self, self.pool.index_of(pool.track_ids.tolist()))
+            told = pool.catalog if isinstance(pool, AskingPool) else pool
+            names = None if told is self.pool else self.pool.index_of(told.track_ids.tolist())
+            if isinstance(pool, Pool):
+                found = AskedTracks(self, names, pool, names, len(told.track_ids))
+            else:
+                rows = pool.index if names is None else names[pool.index]
+                found = AskedTracks(self, rows, pool.pool, names, len(told.track_ids))
             self._asked[pool] = found
         return found
 
@@ -203,7 +192,7 @@ class ListenerModel:
         *,
         without_tracks: ArrayLike | None = None,
         instrument: ArrayLike | int = 0,
-        asked: AskedTracks | Pool | None = None,
+        asked: Pool | AskingPool | None = None,
     ) -> PersonalModel:
         """A model of this listener with no answer yet.
 
@@ -216,9 +205,10 @@ class ListenerModel:
             Indices of tracks whose annotations, by anybody, are left out as well: for evaluation.
         instrument : int or (n_tracks,) array_like of int
             Questionnaire of the answers to come.
-        asked : Pool, optional
-            A part of the catalogue: the model then speaks of these tracks alone, in the order of this pool, and costs what
-            they cost. Default: the whole catalogue.
+        asked : Pool or AskingPool, optional
+            A part of the catalogue: the model then speaks of these tracks, in the order of this pool, and costs what they
+            cost. Answers are told by position in the pool; for an asking pool by position in its catalog, and may be about
+            any track of it. Default: the whole catalogue.
 
         Raises
         ------
@@ -229,27 +219,43 @@ class ListenerModel:
         """
         version = self.crowd.version  # before the index: whoever is in the version is in the index
         who = self._listener_of.get(listener_id)
-        tracks = asked if isinstance(asked, AskedTracks) else self._every if asked is None else self.asked(asked)
+        tracks = self._every if asked is None else self.asked(asked)
         missing = None if without_tracks is None else indices(without_tracks, "without_tracks", self.pool.n_tracks)
-        crowd = _LeftOut(self, version, who, missing, instrument)
+        crowd = LeftOut(self, version, who, missing, instrument)
         return PersonalModel(self._start(crowd, tracks))
 
     def prior_from(self, belief: CrowdBelief, who: int | None = None, without_tracks: ArrayLike | None = None) -> Prior:
         """The start of a personal model from a belief of the crowd without listener number ``who``."""
         version = self.crowd.version
         missing = None if without_tracks is None else indices(without_tracks, "without_tracks", self.pool.n_tracks)
-        kernel = self._kernel(belief.proba, _LeftOut(self, version, who, missing, 0).ratings(), self._every)
+        kernel = self._kernel(belief.proba, LeftOut(self, version, who, missing, 0).ratings(), self._every)
         return Prior(belief, kernel, self.classes, self.model, self.stack_prior)
 
-    def _start(self, crowd: _LeftOut, tracks: AskedTracks) -> Prior:
+    def _start(self, crowd: LeftOut, tracks: AskedTracks) -> Prior:
         """A start whose belief is made when first needed; where the pool is large it holds nothing of its size."""
         large = len(tracks) > MAX_HELD_TRACKS
-        recent = self._recent if large else None
-        beliefs = Beliefs(partial(crowd.belief, tracks), recent=recent, key=(crowd, tracks))
-        kernel = self._kernel(beliefs.proba, crowd.ratings(), tracks, holds=not large)
-        return Prior(beliefs, kernel, self.classes, self.model, self.stack_prior, n_tracks=len(tracks))
+        beliefs = Beliefs(
+            BeliefOf(crowd, tracks.tracks),
+            asked=tracks.tracks,
+            place=tracks.place,
+            recent=self._recent if large else None,
+            key=(crowd, tracks),
+        )
+        return Prior(
+            beliefs,
+            self._kernel(beliefs, crowd.ratings(), tracks, holds=not large),
+            self.classes,
+            self.model,
+            self.stack_prior,
+            n_tracks=len(tracks),
+            names=tracks.names,
+            n_told=tracks.n_told,
+            pool=tracks.pool,
+        )
 
-    def _kernel(self, proba: Any, ratings: Ratings, tracks: AskedTracks, *, holds: bool = True) -> PersonalKernel:
+    def _kernel(
+        self, proba: Floats | Beliefs, ratings: Ratings, tracks: AskedTracks, *, holds: bool = True
+    ) -> PersonalKernel:
         coratings = None
         if self.weights.corating > 0 and ratings.n_listeners > 1:
             coratings = CoRatings(ratings, tracks.tracks, tracks.place)
@@ -257,14 +263,27 @@ class ListenerModel:
             proba,
             self.weights,
             features=tracks.smooth,
-            descriptors=self._descriptor_table(ratings, tracks),
-            group=tracks.group,
+            descriptors=self._descriptor_part(ratings, tracks),
+            group=self.group,
             coratings=coratings,
+            asked=tracks.tracks,
             holds=holds,
         )
 
-    def _descriptor_table(self, ratings: Ratings, tracks: AskedTracks) -> Floats | None:
-        """``(n_tracks, k)`` z-scored roots of the smoothed mean descriptors of these annotations."""
+    def _descriptor_part(self, ratings: Ratings, tracks: AskedTracks) -> SmoothPart | None:
+        """The kernel part of the descriptors; of the catalogue's table, which is a listener's own, only rows are held."""
+        table = None if self.weights.descriptors == 0 else self._descriptor_table(ratings)
+        if table is None:
+            return None
+        weights = self.weights
+        if tracks.tracks is None:
+            return SmoothPart(table, weights.descriptors, weights.length, KEPT_BYTES)
+        asked = table[tracks.tracks]
+        points = DescriptorsOf(self, ratings, tracks, asked)
+        return SmoothPart(asked, weights.descriptors, weights.length, KEPT_BYTES, points=points)
+
+    def _descriptor_table(self, ratings: Ratings) -> Floats | None:
+        """``(n_catalogue, k)`` z-scored roots of the smoothed mean descriptors of these annotations."""
         if self.descriptors is None:
             return None
         sums, count = (part.copy() for part in self._described_table(ratings.table))
@@ -276,8 +295,7 @@ class ListenerModel:
         if total == 0:
             return None
         mean = sums.sum(axis=0) / total
-        table = standardised(np.sqrt((np.maximum(sums, 0.0) + 5.0 * mean) / (count[:, None] + 5.0)), binary=False)
-        return table if tracks.tracks is None else table[tracks.tracks]
+        return standardised(np.sqrt((np.maximum(sums, 0.0) + 5.0 * mean) / (count[:, None] + 5.0)), binary=False)
 
     def _described_table(self, table: RatingTable) -> tuple[Floats, Ints]:
         """Sums and numbers of the descriptors of each track over a table of ratings; made once per table."""
@@ -362,8 +380,14 @@ class ListenerModel:
             ``source`` (see :data:`~dissensus.personalisation.listener.crowd_prior.SOURCES`), ``n_raters``, ``crowd`` and
             ``listener`` (probability by class), ``n_answers``, ``trust`` (weight of no, half and full personal shift).
         """
-        row = int(self.pool.index_of([track_id])[0])
-        belief, names = model.prior.belief, self.classes.tolist()
+        row, names = int(self.pool.index_of([track_id])[0]), self.classes.tolist()
+        where = model.prior.asked(np.arange(model.prior.n_tracks))
+        found = np.flatnonzero(where == row)
+        if len(found) == 0:
+            raise ParameterError(
+                f"track {track_id!r} is not among the {len(where)} tracks that this model is asked about"
+            )
+        row, belief = int(found[0]), model.prior.belief
         return {
             "source": SOURCES[int(belief.source[row])],
             "n_raters": int(belief.n_raters[row]),
@@ -374,86 +398,15 @@ class ListenerModel:
         }
 
 
-class AskedTracks:
-    """The tracks of a catalogue that listeners are asked about, and what of them all listeners share."""
-
-    def __init__(self, model: ListenerModel, tracks: Ints | None) -> None:
-        self.tracks = tracks
-        self.place: NDArray[np.int32] | None = None
-        features, group = model.features, model.group
-        if tracks is not None:
-            if len(np.unique(tracks)) < len(tracks):
-                raise ParameterError("a track is asked about twice; name each once")
-            self.place = np.full(len(features), -1, dtype=np.int32)
-            self.place[tracks] = np.arange(len(tracks), dtype=np.int32)
-            features = features[tracks]
-            group = None if group is None else group[tracks]
-        self.group = group
-        self._n_tracks = len(features)
-        self.smooth = SmoothPart(features, model.weights.features, model.weights.length, COLUMN_BYTES)
-
-    def __len__(self) -> int:
-        return self._n_tracks
-
-
-@dataclass(frozen=True)
-class _LeftOut:
-    """A version of the crowd without a listener, and without the ratings of some tracks."""
-
-    model: ListenerModel
-    version: CrowdVersion
-    who: int | None
-    missing: Any
-    instrument: Any
-
-    def _key(self) -> tuple[Any, ...]:
-        return (self.version, self.who, None if self.missing is None else self.missing.tobytes())
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _LeftOut)
-            and self._key() == other._key()
-            and np.array_equal(np.asarray(self.instrument), np.asarray(other.instrument))
-        )
-
-    def _remaining(self) -> Remaining:
-        if self.who is None and self.missing is None:
-            return self.version.everybody
-        who = None if self.who is None else np.array([self.who])
-        make = lambda: self.version.without(who, self.missing)  # noqa: E731
-        made: Remaining = self.model._recent.get(self._key(), make, lambda r: r.nbytes)
-        return made
-
-    def ratings(self) -> Ratings:
-        """What everybody else said."""
-        ratings = self.version.ratings
-        who = None if self.who is None else np.array([self.who])
-        rows = ratings.rows_of(listeners=who, tracks=self.missing)
-        return ratings.without(rows) if len(rows) else ratings
-
-    def belief(self, tracks: AskedTracks, rows: Ints | None = None) -> CrowdBelief:
-        """The belief of some tracks, or of some rows of them."""
-        places = tracks.tracks
-        if rows is not None:
-            places = rows if places is None else places[rows]
-        belief = self._remaining().belief(places, self.instrument)
-        trees = self.model.trees
-        if trees is None:
-            return belief
-        return trees.joined(belief, self.who, without_tracks=self.missing, tracks=places)
-
-
-def learner_for(model: Any, pool: Pool, crowd: Any, listener: Any) -> Learner:
+def learner_for(model: Any, pool: Pool | AskingPool, crowd: Any, listener: Any) -> Learner:
     """What a session without a committee learns with: a learner as it is, or a listener model's start for this listener."""
     if isinstance(model, ListenerModel):
         return model.for_listener(listener, asked=pool)
     if model is None or model == "listener":
         if crowd is None or isinstance(crowd, tuple):
             raise ParameterError("give a committee, or a model, or annotations of many listeners as crowd")
-        return ListenerModel(pool, _newest_within(crowd, pool)).for_listener(listener)
+        catalog = pool.catalog if isinstance(pool, AskingPool) else pool
+        return ListenerModel(catalog, _newest_within(crowd, catalog)).for_listener(listener, asked=pool)
     if isinstance(model, str):
         raise ParameterError(f"model={model!r}; the only name is 'listener'")
     learner: Learner = model
@@ -482,44 +435,7 @@ def _newest_within(crowd: Any, pool: Pool) -> _Rows:
     return _Rows(who[rows], what[rows], label[rows], tuple(crowd.classes))
 
 
-def track_means(pool: Pool) -> Floats:
-    """``(n_tracks, n_features)`` mean window of each track."""
-    if pool.n_windows == pool.n_tracks:
-        return np.asarray(pool.X, dtype=np.float64)[np.argsort(pool.groups, kind="stable")]
-    out = np.zeros((pool.n_tracks, pool.n_features))
-    np.add.at(out, pool.groups, np.asarray(pool.X, dtype=np.float64))
-    means: Floats = out / np.bincount(pool.groups, minlength=pool.n_tracks)[:, None]
-    return means
-
-
-def standardised(table: Floats, *, binary: bool = True) -> Floats:
-    """Columns with mean 0 and deviation 1; constant ones become 0, those of two values stay if ``binary``."""
-    if table.shape[0] == 0 or table.shape[1] == 0:
-        return table
-    out: Floats = (table - table.mean(axis=0)) / column_deviation(table, constant=np.inf)
-    if binary:
-        two = ((table == table.min(axis=0)) | (table == table.max(axis=0))).all(axis=0)
-        out[:, two] = table[:, two] - table[:, two].min(axis=0)
-    return out
-
-
 def _as_number(value: str) -> Any:
     """The number of a text of digits; any other text as it is."""
     number = value.removeprefix("-")
     return int(value) if number.isdigit() and str(int(value)) == value else value
-
-
-def _codes(group: ArrayLike, n_tracks: int) -> Ints:
-    values = np.asarray(group)
-    if values.shape != (n_tracks,):
-        raise ParameterError(f"group must name the group of each of the {n_tracks} tracks; got shape {values.shape}")
-    return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def _shares(descriptors: ArrayLike, n: int) -> Floats:
-    values = np.asarray(descriptors, dtype=np.float64)
-    if values.ndim != 2 or len(values) != n:
-        raise DataFormatError(f"descriptors must be ({n}, k), one row an annotation; got shape {values.shape}")
-    if not ((values >= 0) & (values <= 1)).all():
-        raise DataFormatError("descriptors must be shares between 0 and 1 (one-hot words, yes or no)")
-    return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,6 +19,7 @@ __all__ = [
     "CoRatings",
     "Covariance",
     "KernelTable",
+    "Opinions",
     "PersonalKernel",
     "PersonalWeights",
 ]
@@ -82,13 +82,13 @@ class Covariance(Protocol):
     """What a personal model asks of a kernel."""
 
     def between(self, rows: Ints, tracks: Ints) -> Floats:
-        """``(len(rows), len(tracks))`` covariance."""
+        """``(len(rows), len(tracks))`` covariance between tracks of the catalogue."""
 
     def apply(self, tracks: Ints, coefficient: Floats) -> Floats:
-        """``(n_tracks, k)`` covariance with ``tracks`` times ``coefficient`` ``(len(tracks), k)``."""
+        """``(n, k)`` covariance of the tracks that are asked about with ``tracks``, times their ``coefficient``."""
 
     def diagonal(self) -> Floats:
-        """``(n_tracks,)`` prior variance of each track."""
+        """``(n,)`` prior variance of each track that is asked about."""
 
 
 class KernelTable:
@@ -116,55 +116,69 @@ class KernelTable:
         return self.table.diagonal().copy()
 
 
+class Opinions(Protocol):
+    """The crowd's probabilities without a listener."""
+
+    def proba(self) -> Floats:
+        """``(n, n_classes)`` of the tracks that are asked about."""
+
+    def proba_of(self, tracks: Ints) -> Floats:
+        """``(len(tracks), n_classes)`` of any tracks of the catalogue."""
+
+
 class PersonalKernel:
-    """Covariance of a listener's deviation between tracks.
+    """Covariance of a listener's deviation between tracks of a catalogue, of which some are asked about.
 
     What is a listener's own is little: bias, opinion and group have closed forms, the columns of features are shared by
     all, and of the co-ratings at most :data:`KEPT_BYTES` of columns are kept; the others are made again when needed.
 
     Parameters
     ----------
-    proba : (n_tracks, n_classes) ndarray, or callable that gives one
-        The crowd prior without this listener; a callable is asked each time.
+    proba : (n_tracks, n_classes) ndarray, or Opinions
+        The crowd prior without this listener.
     weights : PersonalWeights
         How much of each part.
-    features, descriptors : (n_tracks, k) ndarray, optional
-        On comparable scales. ``features`` may be a :class:`SmoothPart` that many kernels share.
-    group : (n_tracks,) ndarray of int64, optional
+    features, descriptors : (n_tracks, k) ndarray or SmoothPart, optional
+        On comparable scales. A :class:`SmoothPart` of features is shared by many kernels.
+    group : (n_catalogue,) ndarray of int64, optional
         Group of each track; −1 = none.
     coratings : CoRatings, optional
         Without this listener.
     opinion : (n_tracks, k) ndarray, optional
         What the opinion part is linear in. Default: the centred log probabilities.
+    asked : (n,) ndarray of int64, optional
+        The tracks that are asked about. Default: all.
     holds : bool
         Whether tables of the size of the pool may be kept between calls.
     """
 
     def __init__(
         self,
-        proba: Floats | Callable[[], Floats],
+        proba: Floats | Opinions,
         weights: PersonalWeights,
         *,
         features: Floats | SmoothPart | None = None,
-        descriptors: Floats | None = None,
+        descriptors: Floats | SmoothPart | None = None,
         group: Ints | None = None,
         coratings: CoRatings | None = None,
         opinion: Floats | None = None,
+        asked: Ints | None = None,
         holds: bool = True,
     ) -> None:
         self._proba = proba
         self.weights = weights
-        self.group = group
+        self.group = group if weights.group > 0 else None
         self.coratings = coratings if weights.corating > 0 else None
-        self._opinion = centred_log(proba) if opinion is None and isinstance(proba, np.ndarray) else opinion
+        self.asked = asked
+        self._given = opinion
+        self._opinion = opinion
         self.holds = holds
-        smooth = []
+        parts = []
         for weight, table in ((weights.features, features), (weights.descriptors, descriptors)):
-            if isinstance(table, SmoothPart):
-                smooth.append(table)
-            elif table is not None and table.shape[1] and weight > 0:
-                smooth.append(SmoothPart(table, weight, weights.length, KEPT_BYTES))
-        self._smooth = [part for part in smooth if part.weight > 0 and part.table.shape[1]]
+            if table is not None and not isinstance(table, SmoothPart):
+                table = SmoothPart(table, weight, weights.length, KEPT_BYTES)
+            parts.append(table)
+        self._smooth = [p for p in parts if p is not None and p.weight > 0 and p.table.shape[1]]
         self._own = [part for part in self._smooth if part is not features]
         self._kept: dict[int, tuple[NDArray[np.int32], Floats]] = {}
         self._kept_bytes = 0
@@ -172,12 +186,15 @@ class PersonalKernel:
 
     @property
     def proba(self) -> Floats:
-        """``(n_tracks, n_classes)`` the crowd prior without this listener."""
-        return self._proba if isinstance(self._proba, np.ndarray) else self._proba()
+        """``(n, n_classes)`` the crowd prior without this listener, of the tracks that are asked about."""
+        return self._proba if isinstance(self._proba, np.ndarray) else self._proba.proba()
+
+    def _proba_of(self, tracks: Ints) -> Floats:
+        return np.asarray(self._proba[tracks] if isinstance(self._proba, np.ndarray) else self._proba.proba_of(tracks))
 
     @property
     def opinion(self) -> Floats:
-        """``(n_tracks, k)`` what the opinion part is linear in."""
+        """``(n, k)`` what the opinion part is linear in."""
         if self._opinion is not None:
             return self._opinion
         opinion = centred_log(self.proba)
@@ -185,56 +202,68 @@ class PersonalKernel:
             self._opinion = opinion
         return opinion
 
+    def _opinion_of(self, tracks: Ints) -> Floats:
+        return centred_log(self._proba_of(tracks)) if self._given is None else self._given[tracks]
+
     @property
     def nbytes(self) -> int:
-        """Bytes that are held for this listener alone; ``proba`` is counted by its owner."""
+        """Bytes that are held for this listener alone; probabilities are counted by their owner."""
         opinion = 0 if self._opinion is None else self._opinion.nbytes
         return int(opinion + self._kept_bytes + sum(part.nbytes + part.table.nbytes for part in self._own))
 
     def column(self, track: int) -> Floats:
-        """``(n_tracks,)`` covariance of every track with ``track``."""
+        """``(n,)`` covariance of every track that is asked about with ``track``."""
         return self.apply(np.array([track]), np.ones((1, 1)))[:, 0]
 
     def diagonal(self) -> Floats:
-        """``(n_tracks,)`` prior variance of each track."""
+        """``(n,)`` prior variance of each track that is asked about."""
         weights, opinion = self.weights, self.opinion
         out: Floats = weights.bias + weights.opinion * np.einsum("tc,tc->t", opinion, opinion)
         out += sum(part.weight for part in self._smooth)
         if self.group is not None:
-            out += weights.group * (self.group >= 0)
+            out += weights.group * (self._group_asked() >= 0)
         if self.coratings is not None:
             out += weights.corating * self.coratings.diagonal(self.proba, weights.corating_shrink)
         return out
 
+    def _group_asked(self) -> Ints:
+        assert self.group is not None
+        return self.group if self.asked is None else self.group[self.asked]
+
     def between(self, rows: Ints, tracks: Ints) -> Floats:
-        """``(len(rows), len(tracks))`` covariance."""
-        weights, opinion = self.weights, self.opinion
-        out: Floats = weights.opinion * (opinion[rows] @ opinion[tracks].T)
+        """``(len(rows), len(tracks))`` covariance between tracks of the catalogue."""
+        weights = self.weights
+        there, own = self._proba_of(rows), self._proba_of(tracks)
+        a, b = (
+            self._given[some] if self._given is not None else centred_log(p)
+            for some, p in ((rows, there), (tracks, own))
+        )
+        out: Floats = weights.opinion * (a @ b.T)
         out += weights.bias
         for part in self._smooth:
-            for column, track in zip(out.T, tracks.tolist(), strict=True):
-                column += part.column(track)[rows]
-        if self.group is not None and weights.group > 0:
+            out += part.between(rows, tracks)
+        if self.group is not None:
             group = self.group[tracks]
             out += weights.group * ((self.group[rows, None] == group) & (group >= 0))
         if self.coratings is not None:
-            shrink = weights.corating_shrink
-            out += weights.corating * self.coratings.columns(tracks, self.proba, shrink, rows=rows).T
+            out += (
+                weights.corating * self.coratings.columns(tracks, there, weights.corating_shrink, own=own, rows=rows).T
+            )
         return out
 
     def apply(self, tracks: Ints, coefficient: Floats) -> Floats:
-        """``(n_tracks, k)`` covariance with ``tracks`` times ``coefficient`` ``(len(tracks), k)``."""
-        weights, opinion = self.weights, self.opinion
-        out: Floats = opinion @ (weights.opinion * (opinion[tracks].T @ coefficient))
+        """``(n, k)`` covariance of the tracks that are asked about with ``tracks`` of the catalogue, times ``coefficient``."""
+        weights = self.weights
+        out: Floats = self.opinion @ (weights.opinion * (self._opinion_of(tracks).T @ coefficient))
         out += weights.bias * coefficient.sum(axis=0)
         for part in self._smooth:
             for some, columns in part.columns(tracks):
                 out[some] += columns.T @ coefficient
-        if self.group is not None and weights.group > 0:
-            sums = np.zeros((int(self.group.max(initial=-1)) + 1, coefficient.shape[1]))
+        if self.group is not None:
+            sums = np.zeros((int(self.group.max(initial=-1)) + 2, coefficient.shape[1]))  # the last row: no group
             known = self.group[tracks] >= 0
             np.add.at(sums, self.group[tracks][known], weights.group * coefficient[known])
-            out += np.where((self.group >= 0)[:, None], sums[np.maximum(self.group, 0)] if len(sums) else 0.0, 0.0)
+            out += sums[self._group_asked()]
         if self.coratings is not None:
             self._add_corated(self.coratings, tracks, coefficient, out)
         return out
@@ -248,11 +277,14 @@ class PersonalKernel:
                 missing.append(i)
             else:
                 out[entry[0]] += entry[1][:, None] * coefficient[i]
+        if not missing:
+            return
         weights, proba = self.weights, self.proba
         step = max(1, _CELLS // max(len(proba), 1))
         for first in range(0, len(missing), step):
             some = np.array(missing[first : first + step])
-            columns = weights.corating * coratings.columns(tracks[some], proba, weights.corating_shrink)
+            own = self._proba_of(tracks[some])
+            columns = weights.corating * coratings.columns(tracks[some], proba, weights.corating_shrink, own=own)
             out += columns.T @ coefficient[some]
             for track, column in zip(tracks[some].tolist(), columns, strict=True):
                 if self._full:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -66,10 +66,10 @@ class PersonalModel:
         self.answers = {} if answers is None else dict(sorted((int(t), int(c)) for t, c in answers.items()))
         self.track: Ints = np.fromiter(self.answers.keys(), dtype=np.int64, count=len(self.answers))
         self.label: Ints = np.fromiter(self.answers.values(), dtype=np.int64, count=len(self.answers))
-        n_tracks, n_classes = prior.n_tracks, len(prior.classes)
-        for name, values, limit in (("track", self.track, n_tracks), ("class", self.label, n_classes)):
+        for name, values, limit in (("track", self.track, prior.n_told), ("class", self.label, len(prior.classes))):
             if len(values) and not (values.min() >= 0 and values.max() < limit):
                 raise ParameterError(f"answers hold {name} {values.min()}..{values.max()}; allowed are 0..{limit - 1}")
+        self._where = prior.in_catalogue(self.track)
         self._fit()
 
     def _fit(self) -> None:
@@ -83,7 +83,7 @@ class PersonalModel:
             nothing = np.zeros((0, len(prior.classes)))
             self.stack_weight = stack_weights(nothing, nothing, self.label, prior=prior.stack_prior)
             return
-        proba = prior.proba_of(self.track)
+        proba = prior.proba_of(self._where)
         log_proba = np.log(proba)
         kernel = self._kernel()
         held_out = np.zeros_like(log_proba)
@@ -105,13 +105,13 @@ class PersonalModel:
 
     def _kernel(self) -> Floats:
         """``(n, n)`` covariance between the answered tracks."""
-        return self.prior.kernel.between(self.track, self.track) + 1e-9 * np.eye(len(self.track))
+        return self.prior.kernel.between(self._where, self._where) + 1e-9 * np.eye(len(self.track))
 
     def _logistic(self) -> LogisticFit | None:
         """The Laplace approximation; None without an answer."""
         if self._coefficient is None or self._posterior is not None:
             return self._posterior
-        return fit_logistic_gp(self._kernel(), np.log(self.prior.proba_of(self.track)), self.label)
+        return fit_logistic_gp(self._kernel(), np.log(self.prior.proba_of(self._where)), self.label)
 
     def _fit_map(self, proba: Floats) -> tuple[Floats, Floats]:
         """Weights from all answers, and each answer's probabilities from the folds without it."""
@@ -124,17 +124,21 @@ class PersonalModel:
         every = map_predict(inputs, weight[1:])
         return weight[0], every[fold, np.arange(len(fold))]
 
-    def _shift(self) -> Floats:
-        """``(n_tracks, n_classes)`` personal shift of the log probabilities, up to a constant in each row."""
+    def _personal(self, proba: Floats, log_proba: Floats, spread: Callable[[Floats], Floats]) -> Floats:
+        """Probabilities after the answers from those before; ``spread`` takes coefficients of answers to these tracks."""
+        shift = self._shift(proba, log_proba, spread)
+        out = stack_proba(log_proba, shift, self.stack_weight)
+        out /= out.sum(axis=1, keepdims=True)
+        return out
+
+    def _shift(self, proba: Floats, log_proba: Floats, spread: Callable[[Floats], Floats]) -> Floats:
+        """Personal shift of the log probabilities, up to a constant in each row."""
         if self._coefficient is not None:
-            return self.prior.kernel.apply(self.track, self._coefficient)
-        proba = self.prior.belief.proba
-        shift, log_proba = np.zeros_like(proba), self.log_prior
+            return spread(self._coefficient)
+        shift = np.zeros_like(proba)
         share = 0.5 if self._residual is not None and self._map is not None else 1.0
         if self._residual is not None:
-            shift += share * (
-                np.log(floored(proba + self.prior.kernel.apply(self.track, self._residual), _FLOOR)) - log_proba
-            )
+            shift += share * (np.log(floored(proba + spread(self._residual), _FLOOR)) - log_proba)
         if self._map is not None:
             shift += share * (np.log(map_predict(centred_log(proba), self._map)) - log_proba)
         return shift
@@ -172,8 +176,8 @@ class PersonalModel:
         if len(self.track) == 0:
             out = self.prior.belief.proba.copy()
         else:
-            out = stack_proba(self.log_prior, self._shift(), self.stack_weight)
-            out /= out.sum(axis=1, keepdims=True)
+            kernel = self.prior.kernel
+            out = self._personal(self.prior.belief.proba, self.log_prior, lambda c: kernel.apply(self._where, c))
         out.setflags(write=False)
         return out
 
@@ -201,7 +205,8 @@ class PersonalModel:
         rows = np.arange(self.prior.n_tracks) if tracks is None else np.asarray(tracks, dtype=np.int64)
         n_classes = len(self.prior.classes)
         half = np.random.default_rng(random_state).standard_normal((max(n_draws // 2, 1), n_classes))
-        own, cross = self.prior.diagonal[rows], self.prior.kernel.between(rows, self.track)
+        where = self.prior.asked(rows)
+        own, cross = self.prior.diagonal[rows], self.prior.kernel.between(where, self._where)
         fit = self._logistic()
         if fit is None:
             covariance = own[:, None, None] * np.eye(n_classes)
@@ -211,7 +216,7 @@ class PersonalModel:
             mode = cross @ fit.coefficient
         root = np.linalg.cholesky(covariance + 1e-6 * np.eye(n_classes))
         spread = np.einsum("tcd,md->mtc", root, np.vstack([half, -half]))
-        return stack_proba(np.log(self.prior.proba_of(rows)), mode + spread, self.stack_weight)
+        return stack_proba(np.log(self.prior.proba_of(where)), mode + spread, self.stack_weight)
 
     def expected_gain(self, tracks: Ints | None = None) -> Floats:
         """``(m,)`` mutual information in nats between the answer about a track and this listener's model.
@@ -237,6 +242,29 @@ class PersonalModel:
     def pool_proba(self) -> NDArray[np.float32]:
         """``(1, n_tracks, n_classes)`` float32: the probabilities, as a committee of one."""
         return self.proba.astype(np.float32)[None]
+
+    def pool_consensus(self) -> NDArray[np.float32]:
+        """``(n_tracks, n_classes)`` float32: the probabilities."""
+        return self.proba.astype(np.float32)
+
+    def proba_of(self, track_index: Ints) -> NDArray[np.float32]:
+        """``(1, n, n_classes)`` float32 probabilities of some tracks, by the numbers they are told by, and of these alone."""
+        where = self.prior.in_catalogue(np.asarray(track_index, dtype=np.int64))
+        proba = self.prior.proba_of(where, keep=False)
+        if len(self.track):
+            kernel = self.prior.kernel
+            proba = self._personal(proba, np.log(proba), lambda c: kernel.between(where, self._where) @ c)
+        return proba.astype(np.float32)[None]
+
+    @property
+    def pool(self) -> Any:
+        """The pool whose tracks are asked about; None where nobody said which."""
+        return self.prior.pool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """What :meth:`pool_proba` has, without working it out."""
+        return 1, self.prior.n_tracks, len(self.prior.classes)
 
     def update(self, told: Told) -> PersonalModel:
         """The model after exactly these batches of answers, refitted from the prior."""

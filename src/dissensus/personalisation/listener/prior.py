@@ -23,6 +23,10 @@ Ints = NDArray[np.int64]
 MODELS: Final = ("logistic", "residual", "map", "geometric")
 
 
+#: Tracks whose probabilities are held one by one.
+_MOST_HELD: Final = 1024
+
+
 class Recent:
     """The results used last, up to a number of bytes; what falls out is made again. Threads share it without a lock.
 
@@ -35,6 +39,9 @@ class Recent:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._kept: dict[Hashable, tuple[Any, int]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"limit": self.limit, "_kept": {}}
 
     @property
     def nbytes(self) -> int:
@@ -57,31 +64,43 @@ class Recent:
 
 
 class Beliefs:
-    """A belief that is made when it is first needed.
+    """The crowd without a listener, made when it is first needed.
 
     Parameters
     ----------
     make : callable
-        Gives the belief of the tracks it is handed (None: all).
+        Gives the belief of some tracks of the catalogue (None: of those that are asked about).
+    asked : (n,) ndarray of int64, optional
+        The tracks that are asked about. Default: all.
+    place : (n_catalogue,) ndarray of int, optional
+        Position of each track among them, −1 for the others; goes with ``asked``.
     recent : Recent, optional
-        Where the belief of all tracks is kept for a while; without it, it is held here from then on.
+        Where the belief is kept for a while; without it, it is held here from then on.
     key : hashable
         Its name there.
     """
 
     def __init__(
-        self, make: Callable[[Ints | None], CrowdBelief], *, recent: Recent | None = None, key: Hashable = None
+        self,
+        make: Callable[[Ints | None], CrowdBelief],
+        *,
+        asked: Ints | None = None,
+        place: NDArray[np.int32] | None = None,
+        recent: Recent | None = None,
+        key: Hashable = None,
     ) -> None:
-        self._make, self.recent, self._key = make, recent, key
+        self._make, self.asked, self._place, self.recent, self._key = make, asked, place, recent, key
         self._held: CrowdBelief | None = None
+        self._others: dict[int, Floats] = {}  # answered tracks that are not asked about
 
     @property
     def nbytes(self) -> int:
         """Bytes held here."""
-        return 0 if self._held is None else self._held.nbytes
+        rows = sum(row.nbytes for row in list(self._others.values()))
+        return rows + (0 if self._held is None else self._held.nbytes)
 
     def all(self) -> CrowdBelief:
-        """The belief of every track."""
+        """The belief of every track that is asked about."""
         if self._held is not None:
             return self._held
         if self.recent is not None:
@@ -91,12 +110,27 @@ class Beliefs:
         return self._held
 
     def proba(self) -> Floats:
-        """``(n_tracks, n_classes)`` probabilities of every track."""
+        """``(n, n_classes)`` probabilities of the tracks that are asked about."""
         return self.all().proba
 
-    def proba_of(self, tracks: Ints) -> Floats:
-        """``(len(tracks), n_classes)`` probabilities of some tracks; where no table is held, these alone are computed."""
-        return np.asarray(self._make(tracks).proba if self.recent is not None else self.all().proba[tracks])
+    def proba_of(self, tracks: Ints, *, keep: bool = True) -> Floats:
+        """``(len(tracks), n_classes)`` probabilities of any tracks of the catalogue.
+
+        ``keep``: those that are not asked about are held, as for tracks that were answered.
+        """
+        place = tracks if self._place is None else self._place[tracks]
+        if self.recent is None and (place >= 0).all():
+            return np.asarray(self.all().proba[place])
+        if not keep or len(tracks) > _MOST_HELD:
+            return self._make(tracks).proba
+        apart = [t for t, p in zip(tracks.tolist(), place.tolist(), strict=True) if p < 0 or self.recent is not None]
+        missing = [t for t in apart if t not in self._others]
+        if missing:
+            made = self._make(np.array(missing)).proba
+            self._others.update(zip(missing, made, strict=True))
+        others, table = self._others, None if len(apart) == len(tracks) else self.all().proba
+        rows = [others[t] if table is None or p < 0 else table[p] for t, p in zip(tracks.tolist(), place, strict=True)]
+        return np.array(rows).reshape(len(tracks), -1)
 
 
 class Prior:
@@ -115,7 +149,13 @@ class Prior:
     stack_prior : tuple of float
         Shares of no, half and full personal shift before any answer.
     n_tracks : int, optional
-        Tracks; needed with ``Beliefs``.
+        Tracks that are asked about; needed with ``Beliefs``.
+    names : (n_told,) ndarray of int64, optional
+        Position in the catalogue of each track by the number it is told by. Default: they are told by position.
+    n_told : int, optional
+        Tracks that may be told. Default: those that are asked about.
+    pool : Pool, optional
+        The tracks that are asked about.
 
     Raises
     ------
@@ -132,6 +172,9 @@ class Prior:
         stack_prior: tuple[float, ...] = STACK_PRIOR,
         *,
         n_tracks: int | None = None,
+        names: Ints | None = None,
+        n_told: int | None = None,
+        pool: Any = None,
     ) -> None:
         if model not in MODELS:
             raise ParameterError(f"model={model!r}; choose one of {', '.join(map(repr, MODELS))}")
@@ -141,12 +184,25 @@ class Prior:
         self.model = model
         self.stack_prior = stack_prior
         self.n_tracks = len(belief.proba) if isinstance(belief, CrowdBelief) else int(n_tracks or 0)
+        self.names = names
+        self.n_told = self.n_tracks if n_told is None else n_told
+        self.pool = pool
         self._log_proba: Floats | None = None
         self._diagonal: Floats | None = None
 
     def with_model(self, model: str) -> Prior:
         """The same start for another of :data:`MODELS`."""
-        return Prior(self._belief, self.kernel, self.classes, model, self.stack_prior, n_tracks=self.n_tracks)
+        return Prior(
+            self._belief,
+            self.kernel,
+            self.classes,
+            model,
+            self.stack_prior,
+            n_tracks=self.n_tracks,
+            names=self.names,
+            n_told=self.n_told,
+            pool=self.pool,
+        )
 
     @property
     def recent(self) -> Recent | None:
@@ -164,11 +220,20 @@ class Prior:
         """The crowd without the listener, every track."""
         return self._belief if isinstance(self._belief, CrowdBelief) else self._belief.all()
 
-    def proba_of(self, tracks: Ints) -> Floats:
-        """``(len(tracks), n_classes)`` the crowd's probabilities of some tracks."""
+    def in_catalogue(self, told: Ints) -> Ints:
+        """Positions in the catalogue of tracks by the numbers they are told by."""
+        return told if self.names is None else self.names[told]
+
+    def asked(self, rows: Ints) -> Ints:
+        """Positions in the catalogue of some of the tracks that are asked about."""
+        everything = None if isinstance(self._belief, CrowdBelief) else self._belief.asked
+        return rows if everything is None else everything[rows]
+
+    def proba_of(self, tracks: Ints, *, keep: bool = True) -> Floats:
+        """``(len(tracks), n_classes)`` the crowd's probabilities of some tracks of the catalogue."""
         if isinstance(self._belief, CrowdBelief):
             return np.asarray(self._belief.proba[tracks])
-        return self._belief.proba_of(tracks)
+        return self._belief.proba_of(tracks, keep=keep)
 
     @property
     def log_proba(self) -> Floats:

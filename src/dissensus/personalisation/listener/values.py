@@ -18,8 +18,8 @@ from dissensus.errors import ParameterError
 from dissensus.features.pool import Pool
 from dissensus.personalisation.listener.crowd_gp import ExactPosterior
 from dissensus.personalisation.listener.crowd_prior import rbf_kernel
-from dissensus.personalisation.listener.model import standardised, track_means
 from dissensus.personalisation.listener.personal_kernel import PersonalKernel, PersonalWeights
+from dissensus.personalisation.listener.track_info import standardised, track_means
 
 __all__ = ["CROWD_VARIANCE", "SCALE_USE", "PersonalValues", "ValueModel"]
 
