@@ -7,11 +7,11 @@ read :func:`thread_budget` when they start work). Until it is called the budget 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from dissensus._fork import Lock
 from dissensus.errors import ParameterError
 
 __all__ = [
@@ -33,7 +33,7 @@ ENVIRONMENT = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
-_lock = threading.Lock()
+_lock = Lock()
 _budget = 1
 _said = False  # whether set_threads was ever called
 _limits: Any = None
@@ -135,7 +135,7 @@ def run_blocks(task: Callable[[int, int], None], n_items: int, *, n_threads: int
             task(start, min(start + block_size, n_items))
         return
     turn: Iterator[int] = iter(starts)
-    turn_lock = threading.Lock()
+    turn_lock = Lock()
 
     def work() -> None:
         nonlocal turn
@@ -163,8 +163,8 @@ def run_blocks(task: Callable[[int, int], None], n_items: int, *, n_threads: int
 
 
 def _forget_threads() -> None:
-    global _lock, _pool, _pool_size
-    _lock, _pool, _pool_size = threading.Lock(), None, 0
+    global _pool, _pool_size
+    _pool, _pool_size = None, 0
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,6 +20,10 @@ class Memo:
     def __init__(self) -> None:
         self._held: dict[Hashable, tuple[tuple[Any, ...], Any]] = {}
 
+    def __reduce__(self) -> tuple[type[Memo], tuple[()]]:
+        """A copy and a pickle work everything out anew."""
+        return Memo, ()
+
     def get(self, name: Hashable, source: tuple[Any, ...], work_out: Callable[[], T]) -> T:
         """``work_out()``, or what it gave when ``name`` was last asked for with these very objects."""
         held = self._held.get(name)

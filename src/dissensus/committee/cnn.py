@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._fork import Lock, at_fork, leave_at_once, never_destroy
+from dissensus._quiet import quiet_libraries
 from dissensus._threads import thread_budget
 from dissensus.committee.onnx_graph import GraphSummary, check_graph
 from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelError
@@ -22,6 +23,24 @@ from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelErr
 __all__ = ["CnnModel"]
 
 _FORMS = {"log_mel": 4, "signal": 2}
+
+
+class _Library:
+    """Whether onnxruntime has threads in this process: it keeps one beside those of its sessions."""
+
+    used = False
+
+    def _before_fork(self) -> None:
+        """Nothing to wait for."""
+
+    def _after_fork(self, *, in_child: bool) -> None:
+        if in_child and self.used:
+            leave_at_once()
+            self.used = False  # what was registered goes on to the child's own children
+
+
+_library = _Library()
+at_fork(_library)
 
 
 class CnnModel:
@@ -77,9 +96,10 @@ class CnnModel:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._content = content
         self._requested = provider
-        self._lock = threading.Lock()
+        self._lock = Lock(held_at_fork=True)
+        at_fork(self)
         self._session: Any = None
-        self._key: tuple[int, int] | None = None
+        self._n_threads = 0
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **options: Any) -> CnnModel:
@@ -98,35 +118,50 @@ class CnnModel:
 
     def _open(self) -> Any:
         """The session of this process, opened on first use and again after a fork or a change of the thread budget."""
-        key = (os.getpid(), thread_budget())
+        n_threads = thread_budget()
         with self._lock:
-            if self._session is not None and self._key == key:
+            if self._session is not None and self._n_threads == n_threads:
                 return self._session
-            import onnxruntime
-
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = key[1]
-            options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            offered = onnxruntime.get_available_providers()
-            if self._requested == "cuda" and "CUDAExecutionProvider" not in offered:
-                raise ParameterError(
-                    f"provider='cuda': this onnxruntime offers {', '.join(offered)}; install onnxruntime-gpu instead"
-                )
-            wanted = ["CPUExecutionProvider"]
-            if self._requested != "cpu" and "CUDAExecutionProvider" in offered:
-                wanted.insert(0, "CUDAExecutionProvider")
-            try:
-                session = onnxruntime.InferenceSession(self._content, options, providers=wanted)
-            except Exception as error:
-                raise ModelFormatError(f"onnxruntime does not accept the model: {error}") from None
+            with quiet_libraries():
+                session = self._start(n_threads)
             outputs = [output.name for output in session.get_outputs()]
             inputs = session.get_inputs()
             if outputs != ["probabilities", "embedding"] or len(inputs) != 1 or inputs[0].name != self.form:
                 raise ModelFormatError(f"unexpected inputs or outputs: {[i.name for i in inputs]} -> {outputs}")
-            self._session, self._key = session, key
+            self._session, self._n_threads, _library.used = session, n_threads, True
             return session
+
+    def _start(self, n_threads: int) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what is wrong comes as an exception
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        offered = onnxruntime.get_available_providers()
+        if self._requested == "cuda" and "CUDAExecutionProvider" not in offered:
+            raise ParameterError(
+                f"provider='cuda': this onnxruntime offers {', '.join(offered)}; install onnxruntime-gpu instead"
+            )
+        ways = [["CPUExecutionProvider"]] if self._requested != "cuda" else []
+        if self._requested != "cpu" and "CUDAExecutionProvider" in offered:
+            ways.insert(0, ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        for providers in ways:
+            try:  # without its own falling back, which prints
+                return onnxruntime.InferenceSession(self._content, options, providers=providers, enable_fallback=0)
+            except Exception as error:
+                why = error
+        raise ModelFormatError(f"onnxruntime does not accept the model: {why}") from None
+
+    def _before_fork(self) -> None:
+        """Nothing: the lock sees to it that no session is half open."""
+
+    def _after_fork(self, *, in_child: bool) -> None:
+        """In a child the session is let go without being destroyed: that would wait for threads of the parent."""
+        if in_child and self._session is not None:
+            never_destroy(self._session)
+            self._session = None
 
     def predict(self, chunks: ArrayLike, *, batch_size: int = 32) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities and embeddings of chunks.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._backend import resolve
+from dissensus._fork import Lock
 from dissensus._mean import mean_member
 from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
@@ -86,7 +87,7 @@ class TrackScorer:
         windows = as_stored(windows if order is None else windows[order])
         self._tiles = tile_tracks(self._start)
         self._cuts = _cut(self._tiles)
-        self._kept = threading.Lock()  # never waited for
+        self._kept = Lock()  # never waited for
         self._memo = Memo()
         self._windows = windows[:0].astype(np.float32)
         if not all(is_linear(member) for member in self._base.members):

@@ -12,6 +12,8 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._fork import Lock
+from dissensus._quiet import quiet_libraries
 from dissensus.errors import (
     AudioTooLongError,
     DecodeError,
@@ -21,7 +23,6 @@ from dissensus.errors import (
     UnsupportedFormatError,
 )
 from dissensus.features._samples import all_finite, downmix
-from dissensus.features._stderr import quiet_decoders
 from dissensus.features.containers.layout import AudioInfo, AudioLimits, Layout, Stretch
 from dissensus.features.containers.read import foreign_format, read_layout
 from dissensus.features.containers.views import View
@@ -90,6 +91,10 @@ def _open_descriptor(name: str) -> int:
     return fd
 
 
+#: soundfile holds a lock of its own while it opens a file: no fork meanwhile.
+opening = Lock(held_at_fork=True)
+
+
 @lru_cache(maxsize=1)
 def _sequential() -> Any:
     """soundfile's reader without the seek that it does after every read, which garbles MP3 between blocks."""
@@ -114,7 +119,7 @@ class _Opened:
             os.lseek(fd, 0, os.SEEK_SET)
         else:
             stretch.view.seek(0)
-        with self.quiet():
+        with self.quiet(), opening:
             try:
                 self.file = _sequential()(fd if stretch.view is None else stretch.view, closefd=False)
             except soundfile.LibsndfileError as error:
@@ -154,7 +159,7 @@ class _Opened:
         return self.layout.container == "ogg" or str(self.file.subtype).startswith("MPEG")
 
     def quiet(self) -> AbstractContextManager[None]:
-        return quiet_decoders() if self.layout.noisy else nullcontext()
+        return quiet_libraries() if self.layout.noisy else nullcontext()
 
     def close(self) -> None:
         with self.quiet():

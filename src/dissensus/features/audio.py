@@ -26,7 +26,7 @@ from dissensus.errors import (
     TruncatedAudioWarning,
 )
 from dissensus.features._samples import all_finite, check_span
-from dissensus.features._source import Block, Source, Truncated, open_source
+from dissensus.features._source import Block, Source, Truncated, open_source, opening
 from dissensus.features.containers.layout import LIMITS, AudioInfo, AudioLimits
 
 __all__ = [
@@ -299,7 +299,11 @@ def write_audio(path: str | os.PathLike[str], signal: ArrayLike, sr: int, *, sub
 
     encoded = io.BytesIO()  # libsndfile does not pass on what a disk answers
     try:
-        soundfile.write(encoded, samples, int(sr), format=container, subtype=subtype or default)
+        channels = 1 if samples.ndim == 1 else samples.shape[1]
+        with opening:
+            file = soundfile.SoundFile(encoded, "w", int(sr), channels, subtype=subtype or default, format=container)
+        with file:
+            file.write(samples)
     except (ValueError, TypeError, soundfile.LibsndfileError) as error:
         raise ParameterError(f"{target}: cannot be written so ({error})") from None
     write_bytes(target, encoded.getvalue(), parents=False)

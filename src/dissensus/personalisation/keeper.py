@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from dissensus._fork import Lock
 from dissensus.errors import ParameterError
 from dissensus.personalisation.session import Session
 from dissensus.personalisation.session_state import SessionState
@@ -48,7 +48,7 @@ class KeeperStats(NamedTuple):
 
 @dataclass(eq=False)
 class _Live:
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: Lock = field(default_factory=lambda: Lock(reentrant=True))
     session: Session | None = None
     users: int = 0
     nbytes: int = 0
@@ -111,7 +111,7 @@ class SessionKeeper:
         self.limit_bytes = int(limit_bytes)
         self._make = make
         self._generation = 0
-        self._lock = threading.Lock()  # of what follows; never held while a session works
+        self._lock = Lock()  # of what follows; never held while a session works
         self._live: OrderedDict[Hashable, _Live] = OrderedDict()
         self._nbytes = self._hits = self._misses = self._evictions = 0
 

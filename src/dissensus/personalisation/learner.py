@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
+from dissensus._fork import Lock
 from dissensus._mean import mean_member
 from dissensus.personalisation.told import Told
 
@@ -239,7 +239,7 @@ class _Shared:
         self.settings = (update, n0, random_state)
         self.updates = Updates(committee, catalog, update=update, n0=n0, random_state=random_state)
         self._pool = pool
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._held: OrderedDict[tuple[str, int], tuple[weakref.ref[CommitteeLearner], NDArray[np.float32]]] = (
             OrderedDict()
         )

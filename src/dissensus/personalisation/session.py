@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
+from dissensus._fork import Lock
 from dissensus._mix import TieKeys
 from dissensus._validate import check_count
 from dissensus.errors import (
@@ -194,7 +194,7 @@ class Session(Predictions):
             self._asker.check(learner)
         if self.stopping is not None:
             self.stopping.check(learner)
-        self._lock = threading.RLock()
+        self._lock = Lock(reentrant=True)
         self._given: frozenset[int] = frozenset()
         if state is not None:
             self._state = self._restored(state, learner)

@@ -7,7 +7,6 @@ Both are pure: they return a new committee and leave the one they were given as 
 from __future__ import annotations
 
 import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
+from dissensus._fork import Lock
 from dissensus.committee._rows import encode
 from dissensus.committee._tracks import track_runs
 from dissensus.committee.committee import Committee
@@ -292,7 +292,7 @@ class Updates:
         self.start = start
         self.update, self.n0, self.random_state = update, n0, random_state
         self._pool = pool
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._heard: OrderedDict[int, Heard] = OrderedDict()
         self._heard_bytes = 0
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import secrets
-import threading
 import weakref
 from abc import abstractmethod
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from dissensus._fork import Lock
 from dissensus.errors import (
     ConsentError,
     DissensusError,
@@ -70,7 +70,7 @@ class SqlStore(Access):
         self._engine = engine
         self._name = name
         self._tracks: OrderedDict[str, int] = OrderedDict()
-        self._tracks_lock = threading.Lock()
+        self._tracks_lock = Lock()
         self._erased: list[Callable[[str], int]] = []
         _stores.add(self)
 
@@ -108,7 +108,7 @@ class SqlStore(Access):
 
     def _after_fork(self) -> None:
         self._engine.dispose(close=False)
-        self._tracks_lock = threading.Lock()
+        self._tracks_lock = Lock()
 
     def close(self) -> None:
         """Give connections back; the store opens new ones when it is used again."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus import _backend
+from dissensus._fork import at_fork
 from dissensus._measures import Measure
 from dissensus._memory import aligned_empty, aligned_zeros
 from dissensus._threads import resolve_threads, run_blocks
@@ -33,6 +34,23 @@ class _ManyReadersOneWriter:
         self._readers = 0
         self._writing = False
         self._waiting = 0
+        at_fork(self)
+
+    def __reduce__(self) -> tuple[type[_ManyReadersOneWriter], tuple[()]]:
+        """A copy of what it guards is used by nobody yet."""
+        return _ManyReadersOneWriter, ()
+
+    def _before_fork(self) -> None:
+        """Let an update end: a child must not meet half of one."""
+        self._change.acquire()
+        self._change.wait_for(lambda: not self._writing)
+
+    def _after_fork(self, *, in_child: bool) -> None:
+        if in_child:  # who was reading or waiting is not here
+            self._change = threading.Condition()
+            self._readers = self._waiting = 0
+        else:
+            self._change.release()
 
     @contextmanager
     def reading(self) -> Iterator[None]:

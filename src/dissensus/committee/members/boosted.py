@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 import weakref
 from collections.abc import Sequence
 from functools import partial
@@ -18,8 +17,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from dissensus._fork import Lock, outside_openmp
 from dissensus._threads import thread_budget
-from dissensus.committee._rows import as_classes, distinct_rows, encode
+from dissensus.committee._rows import as_classes, distinct_rows, duplicate, encode
 from dissensus.committee.members.booster_trees import BoosterTrees
 from dissensus.committee.members.margins import kept_margin, never_changes, same_windows
 from dissensus.committee.members.small_trees import Bins, SmallTrees, grow
@@ -185,9 +185,29 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             seed=self.seed_ + self.n_rounds_,
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __copy__(self) -> Self:
         """Copies share boosters: they are replaced, never changed."""
+        return duplicate(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return copy.copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The booster as bytes, which :meth:`__setstate__` reads back, in a forked child too."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        if state.get("booster_") is not None:
+            state["booster_"] = bytes(outside_openmp(lambda: self.booster_.save_raw(raw_format="ubj")))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raw = state.get("booster_")
+        if isinstance(raw, bytes):
+            import xgboost
+
+            booster = xgboost.Booster()
+            outside_openmp(lambda: booster.load_model(bytearray(raw)))
+            state = {**state, "booster_": booster}
+        super().__setstate__(state)
 
     @property
     def _n_outputs(self) -> int:
@@ -202,7 +222,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
     def _matrix(self, X: NDArray[Any], **about: Any) -> Any:
         import xgboost
 
-        return xgboost.QuantileDMatrix(X, max_bin=self.max_bin, nthread=thread_budget(), **about)
+        return outside_openmp(
+            lambda: xgboost.QuantileDMatrix(X, max_bin=self.max_bin, nthread=thread_budget(), **about)
+        )
 
     def _grow(self, data: Any, rounds: int) -> Any:
         import xgboost
@@ -221,7 +243,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             "nthread": thread_budget(),
             "verbosity": 0,
         }
-        grown = xgboost.train(options, data, num_boost_round=rounds)
+        grown = outside_openmp(lambda: xgboost.train(options, data, num_boost_round=rounds))
         _threads_of[grown] = thread_budget()
         return grown
 
@@ -294,7 +316,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):
             start = np.zeros((len(X), self._n_outputs), dtype=np.float32) if onto is None else onto
             return start if trees is None else trees.add_to(start, X)
         _obey_budget(trees)
-        margin: NDArray[np.float32] = trees.inplace_predict(X, predict_type="margin", base_margin=onto)
+        margin: NDArray[np.float32] = outside_openmp(
+            lambda: trees.inplace_predict(X, predict_type="margin", base_margin=onto)
+        )
         return margin.reshape(len(X), self._n_outputs)
 
     def _base(self, X: NDArray[Any]) -> NDArray[np.float32]:
@@ -458,7 +482,7 @@ def _binned(rehearsal: Rehearsal, max_bin: int) -> tuple[Bins, NDArray[np.uint8]
 
 
 _threads_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-_threads_lock = threading.Lock()
+_threads_lock = Lock(held_at_fork=True)
 
 
 def _obey_budget(trees: Any) -> None:
@@ -473,12 +497,12 @@ def _obey_budget(trees: Any) -> None:
         if _threads_of.get(trees) == thread_budget():
             return
         trees.set_param({"nthread": thread_budget()})
-        trees.save_config()  # configures
+        outside_openmp(trees.save_config)  # configures
         _threads_of[trees] = thread_budget()
 
 
 _arrays: weakref.WeakKeyDictionary[Any, BoosterTrees] = weakref.WeakKeyDictionary()
-_arrays_lock = threading.Lock()
+_arrays_lock = Lock()
 
 
 def _arrays_of(booster: Any, n_outputs: int, n_features: int) -> BoosterTrees:

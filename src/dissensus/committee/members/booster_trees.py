@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._fork import outside_openmp
 from dissensus.committee.members.ubjson import read_ubjson, write_ubjson
 from dissensus.errors import ModelFormatError, UntrustedModelError
 
@@ -65,7 +66,9 @@ class BoosterTrees:
     @classmethod
     def of(cls, booster: Any, n_outputs: int, n_features: int) -> Self:
         """Taken out of a booster."""
-        return cls.from_model(read_ubjson(bytes(booster.save_raw(raw_format="ubj"))), n_outputs, n_features)
+        return cls.from_model(
+            read_ubjson(bytes(outside_openmp(lambda: booster.save_raw(raw_format="ubj")))), n_outputs, n_features
+        )
 
     @classmethod
     def from_bytes(cls, raw: bytes, n_outputs: int, n_features: int) -> Self:
@@ -197,7 +200,7 @@ class BoosterTrees:
             "version": [int(part) for part in xgboost.__version__.split(".")[:3]],
         }
         made = xgboost.Booster()
-        made.load_model(bytearray(write_ubjson(model)))
+        outside_openmp(lambda: made.load_model(bytearray(write_ubjson(model))))
         return made
 
     def _tree(self, i: int, n_features: int) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dissensus._fork import Lock
+
 __all__ = ["digest_of", "kept_margin", "never_changes", "same_windows"]
 
 #: Entries, and bytes of margins, kept for one booster; the least recently used go first.
@@ -22,7 +24,7 @@ _MOST_ENTRIES, _MOST_BYTES = 64, 32 * 2**20
 _kept: weakref.WeakKeyDictionary[Any, OrderedDict[bytes, NDArray[np.float32]]] = weakref.WeakKeyDictionary()
 #: Windows that never change, by address, and margins on them.
 _fixed: dict[int, tuple[weakref.ref[Any], weakref.WeakKeyDictionary[Any, NDArray[np.float32]]]] = {}
-_lock = threading.Lock()
+_lock = Lock()
 _scope = threading.local()
 
 

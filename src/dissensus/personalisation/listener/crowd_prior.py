@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._fork import Lock
 from dissensus._validate import as_features, check_count
 from dissensus.errors import ParameterError
 from dissensus.personalisation.listener.crowd_gp import ExactPosterior
@@ -77,14 +77,14 @@ class CrowdPrior:
         self.settings = CrowdSettings() if settings is None else settings
         self.n_inducing = None if n_inducing is None else check_count(n_inducing, "n_inducing")
         self._version: CrowdVersion | None = None
-        self._writing = threading.Lock()
+        self._writing = Lock()
         self._rows: tuple[Ratings, tuple[Ints, ...]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_writing": None, "_rows": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _writing=threading.Lock())
+        self.__dict__.update(state, _writing=Lock())
 
     def fit(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dissensus._fork import Lock
 from dissensus._ids import IdIndex, id_array
 from dissensus._order import newest_rows
 from dissensus.errors import ParameterError
@@ -142,7 +142,7 @@ class ListenerModel:
 
     def _prepare(self) -> None:
         """What is made anew in another process: locks, and stores that fill by themselves."""
-        self._writing = threading.Lock()
+        self._writing = Lock()
         self._recent = Recent(RECENT_BYTES)
         self._every = AskedTracks(self, None)
         self._asked: weakref.WeakKeyDictionary[Pool | AskingPool, AskedTracks] = weakref.WeakKeyDictionary()
