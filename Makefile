@@ -77,8 +77,12 @@ types: $(VENV)/.installed-dev ## mypy --strict
 # Every C++ file.
 NATIVE = $(shell find native -name '*.[ch]pp')
 
-native-lint: $(VENV)/.installed-dev ## clang-format
+native-lint: $(VENV)/.installed-dev ## clang-format, and clang-tidy as errors
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE)
+	cmake -S native -B build/native-lint -DDISSENSUS_BUILD_TESTS=ON -DDISSENSUS_SANITIZE=OFF -DCMAKE_BUILD_TYPE=Release \
+	  -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
+	printf '%s\n' $(filter native/src/%.cpp native/tests/%.cpp,$(NATIVE)) | \
+	  xargs -P $(JOBS) -n 1 $(BIN)/clang-tidy --quiet -p build/native-lint
 
 native-test: ## The C++ tests under the address and undefined-behaviour sanitizers
 	cmake -S native -B build/native-test -DDISSENSUS_BUILD_TESTS=ON -DCMAKE_BUILD_TYPE=Debug
