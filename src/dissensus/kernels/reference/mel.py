@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 __all__ = ["log_mel_frames"]
 
+_BLOCK = 256  # frames at a time
+
 
 def log_mel_frames(
     signal: NDArray[Any],
@@ -42,12 +44,13 @@ def log_mel_frames(
     """
     power, floor, offset, scale, shift = level
     n_fft = len(window)
-    for frame in range(len(out)):
-        start = first + frame * hop
-        spectrum = np.abs(np.fft.rfft(signal[start : start + n_fft].astype(np.float64) * window)) ** power
+    for begin in range(0, len(out), _BLOCK):
+        rows = out[begin : begin + _BLOCK]
+        start = first + (begin + np.arange(len(rows))) * hop
+        samples = signal[start[:, None] + np.arange(n_fft)].astype(np.float64)
+        spectrum = np.abs(np.fft.rfft(samples * window, axis=1)) ** power
         for m, (bin_, at, count) in enumerate(band):
-            total = float(spectrum[bin_ : bin_ + count] @ weight[at : at + count].astype(np.float64))
+            total = spectrum[:, bin_ : bin_ + count] @ weight[at : at + count].astype(np.float64)
             if scale != 0.0:
-                raised = (floor if total < floor else total) + offset
-                total = scale * np.log(raised) + shift
-            out[frame, m] = total
+                total = scale * np.log(np.where(total < floor, floor, total) + offset) + shift
+            rows[:, m] = total
