@@ -130,6 +130,7 @@ FORGERIES = {
     "kind of another type": lambda body, tensors: body["members"][0].update(kind=["gnb"]),
     "parameter": lambda body, tensors: body["members"][0]["params"].update(evil=1),
     "parameter value": lambda body, tensors: body["members"][2]["params"].update(alpha="rm -rf"),
+    "parameter beyond 64 bits": lambda body, tensors: body["members"][0]["params"].update(prior_smoothing=-(2**70)),
     "nested value": lambda body, tensors: body["members"][0]["values"].update(epsilon_={}),
     "lacking value": lambda body, tensors: body["members"][0].update(values={}),
     "lacking array": lambda body, tensors: body["members"][0]["arrays"].pop("theta_"),

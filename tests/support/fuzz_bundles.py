@@ -8,6 +8,7 @@ Half of the mutants are forged: parts are changed and the digest is made right a
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import resource
@@ -176,7 +177,7 @@ def _spoil_json(body: dict[str, Any], rng: np.random.Generator) -> None:
     elif kind == 1 and isinstance(place, dict):
         place[f"{key}_"] = place.pop(key)
     else:
-        place[key] = _VALUES[rng.integers(0, len(_VALUES))]
+        place[key] = copy.deepcopy(_VALUES[rng.integers(0, len(_VALUES))])
 
 
 def work(folder: str, seed: int, first: int, last: int) -> None:

@@ -15,6 +15,9 @@ from dissensus.errors import ModelFormatError, ParameterError, UntrustedModelErr
 
 __all__ = ["dump", "restore"]
 
+#: No parameter or value of a member is as large: arrays of it would no longer be of numbers.
+_LARGEST = 2.0**63
+
 
 def dump(kind: str, member: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Parameters, values, and arrays of a member.
@@ -67,9 +70,8 @@ def restore(
     if set(params) != set(member.get_params()):
         raise UntrustedModelError(f"a {kind} member has other parameters than this release's")
     for name, value in [*params.items(), *values.items()]:
-        if not (value is None or isinstance(value, (bool, int, float))) or (
-            isinstance(value, float) and not math.isfinite(value)
-        ):
+        plain = value is None or isinstance(value, (bool, int, float))
+        if not plain or (value is not None and not (math.isfinite(value) and abs(value) < _LARGEST)):
             raise UntrustedModelError(f"{name}={value!r} of a {kind} member is not a plain number")
     member.set_params(**params)
     member.classes_ = classes
