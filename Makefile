@@ -29,7 +29,7 @@ $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet 'dissensus[train,plot,stats,test,lint]'
+	$(BIN)/python -m pip install --quiet 'dissensus[train,plot,stats,postgres,adapters,test,lint]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

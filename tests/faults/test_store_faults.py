@@ -58,8 +58,9 @@ def test_of_many_writers_none_is_lost(tmp_path: Path) -> None:
 
 
 def test_a_killed_writer_or_server_loses_nothing_on_postgresql() -> None:
-    postgres_under_faults = pytest.importorskip("postgres_under_faults")
+    pytest.importorskip("psycopg")
     import postgres
+    import postgres_under_faults
 
     if postgres.binaries() is None:
         pytest.skip("no PostgreSQL server with its own binaries here")

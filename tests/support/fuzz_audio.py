@@ -27,6 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import odd_audio as odd
+from memory import peak_mb
 
 LIMIT_S = 2.0  # CPU time of one file
 LIMIT_MB = 512  # memory of the process that decodes, libraries included
@@ -162,7 +163,7 @@ def work(folder: str, seed: int, first: int, last: int) -> None:
             kind = type(error).__name__ if path in str(error) else f"an error without the file's name: {error}"
         except Exception as error:
             kind = f"not an error of ours: {error!r}"
-        mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        mb = peak_mb()
         spent = time.process_time() - began
         print(json.dumps({"end": number, "seed": name, "kind": kind, "cpu_s": spent, "mb": mb}), flush=True)
 

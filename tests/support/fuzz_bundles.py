@@ -11,7 +11,6 @@ import argparse
 import copy
 import json
 import os
-import resource
 import struct
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from fuzz_audio import Result, report, watch
+from memory import peak_mb
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -225,7 +225,7 @@ def work(folder: str, seed: int, first: int, last: int) -> None:
             watching = False
         if ran:
             kind = f"code ran or files were opened: {ran[:3]}"
-        mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        mb = peak_mb()
         spent = time.process_time() - began
         print(json.dumps({"end": number, "seed": name, "kind": kind, "cpu_s": spent, "mb": mb}), flush=True)
 
