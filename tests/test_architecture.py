@@ -31,7 +31,7 @@ BASICS = {
     "_mean",
     "_measures",
     "_memory",
-    "_mix",
+    "_ties",
     "_names",
     "_quiet",
     "_order",

@@ -13,13 +13,14 @@ import numpy as np  # the one dependency that importing dissensus loads
 from dissensus._version import __version__
 
 if TYPE_CHECKING:
-    from dissensus._backend import capabilities, warmup
+    from dissensus._backend import capabilities
     from dissensus._threads import set_threads
     from dissensus.agreement.alpha import krippendorff_alpha
     from dissensus.committee import Committee
     from dissensus.features import IS13_NAMES, Pool, load_audio, log_mel
     from dissensus.features.is13 import is13
     from dissensus.personalisation import ListenerModel, Session
+    from dissensus.personalisation.warmup import warmup
     from dissensus.strategies import (
         ConsensusState,
         consensus_entropy,
@@ -55,7 +56,7 @@ _HOME: dict[str, str] = {
     "select_top": "strategies",
     "set_threads": "_threads",
     "vote_entropy": "strategies",
-    "warmup": "_backend",
+    "warmup": "personalisation.warmup",
 }
 
 __all__ = [

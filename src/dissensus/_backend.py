@@ -211,7 +211,7 @@ def _default(name: str) -> str | None:
 
 
 def warmup() -> None:
-    """Load, and compile where that is needed, every kernel's default backend now rather than at its first use.
+    """The kernels' part of :func:`dissensus.warmup`: load, and compile where that is needed, every kernel's default backend.
 
     With the compiled module this takes milliseconds for the kernels it holds; Numba's take a second or so each, once, and
     are kept on disk.

@@ -1,6 +1,6 @@
 """Running an exported CNN with onnxruntime: no torch, nothing outside the file, one setting for threads.
 
-The only file that imports onnxruntime.
+Only training, which checks what it exports, and the quieting of its output know onnxruntime beside this file.
 """
 
 from __future__ import annotations

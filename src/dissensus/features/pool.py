@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import IdIndex, id_array
-from dissensus._mix import id_hashes
 from dissensus._order import number_by_appearance
+from dissensus._ties import id_hashes
 from dissensus.errors import FeatureMismatchError, ParameterError, UnknownTrackError
 
 if TYPE_CHECKING:

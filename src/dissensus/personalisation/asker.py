@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._ids import id_array
 from dissensus._mean import mean_member
-from dissensus._mix import TieKeys
+from dissensus._ties import TieKeys
 from dissensus.errors import ParameterError
 from dissensus.personalisation.learner import Learner
 from dissensus.personalisation.query import Crowd, LabelBook, Query

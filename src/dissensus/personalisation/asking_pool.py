@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dissensus._mix import TieKeys
+from dissensus._ties import TieKeys
 from dissensus._validate import check_count
 from dissensus.errors import ParameterError
 from dissensus.features.pool import Pool

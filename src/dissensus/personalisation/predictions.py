@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dissensus._mean import mean_member
-from dissensus._mix import TieKeys, id_hashes
+from dissensus._ties import TieKeys, id_hashes
 from dissensus._validate import check_count
 from dissensus.features.pool import Pool
 from dissensus.personalisation.asker import Asker

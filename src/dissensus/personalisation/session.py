@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dissensus._defaults import REPLAY_WEIGHT
 from dissensus._fork import Lock
-from dissensus._mix import TieKeys
+from dissensus._ties import TieKeys
 from dissensus._validate import check_count
 from dissensus.errors import (
     AlreadyAnsweredError,

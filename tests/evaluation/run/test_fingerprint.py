@@ -12,17 +12,17 @@ import pytest
 import dissensus
 from dissensus.evaluation.run import fingerprint
 
-HOUSE = Path(dissensus.__file__).resolve().parent
+SOURCE = Path(dissensus.__file__).resolve().parent
 KNOWN = fingerprint.sources()
 
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package's sources that can be edited."""
-    house = tmp_path / "dissensus"
-    shutil.copytree(HOUSE, house, ignore=lambda folder, names: [n for n in names if not _kept(Path(folder) / n)])
-    monkeypatch.setattr(fingerprint, "_PACKAGE", house)
-    return house
+    source = tmp_path / "dissensus"
+    shutil.copytree(SOURCE, source, ignore=lambda folder, names: [n for n in names if not _kept(Path(folder) / n)])
+    monkeypatch.setattr(fingerprint, "_PACKAGE", source)
+    return source
 
 
 def _kept(path: Path) -> bool:
@@ -51,8 +51,8 @@ def digest() -> str:
     ],
 )
 def test_what_can_change_a_number_counts(path: str) -> None:
-    assert (HOUSE / path).is_file()
-    assert HOUSE / path in KNOWN
+    assert (SOURCE / path).is_file()
+    assert SOURCE / path in KNOWN
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_what_can_change_a_number_counts(path: str) -> None:
     ],
 )
 def test_what_only_reports_or_hands_out_work_does_not(path: str) -> None:
-    assert (HOUSE / path).is_file()
-    assert HOUSE / path not in KNOWN
+    assert (SOURCE / path).is_file()
+    assert SOURCE / path not in KNOWN
 
 
 def test_every_source_of_a_room_that_is_looked_up_by_name_counts_however_deep() -> None:
-    for room in ("kernels", "committee"):
-        assert set((HOUSE / room).rglob("*.py")) <= set(KNOWN)
+    for folder in ("kernels", "committee"):
+        assert set((SOURCE / folder).rglob("*.py")) <= set(KNOWN)
 
 
 def test_other_compiled_kernels_are_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,19 +101,19 @@ def test_an_edit_of_a_report_changes_nothing_and_one_of_a_source_does(copy: Path
 
 
 def test_a_new_import_of_the_runner_counts_at_once_also_when_late_relative_or_through_a_package(copy: Path) -> None:
-    room = copy / "evaluation" / "hall"
-    room.mkdir()
-    (room / "__init__.py").write_text("from .far import thing\nfrom .other import unused\n")
-    (room / "far.py").write_text("thing = 1\n")
-    (room / "other.py").write_text("unused = 1\n")
+    folder = copy / "evaluation" / "hall"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from .far import thing\nfrom .other import unused\n")
+    (folder / "far.py").write_text("thing = 1\n")
+    (folder / "other.py").write_text("unused = 1\n")
     runner = copy / "evaluation" / "run" / "unit.py"
     before = set(fingerprint.sources())
     runner.write_text(runner.read_text() + "\ndef _late() -> None:\n    from dissensus.evaluation.hall import thing\n")
-    assert set(fingerprint.sources()) - before == {room / "far.py"}
+    assert set(fingerprint.sources()) - before == {folder / "far.py"}
     known = digest()
-    (room / "other.py").write_text("unused = 2\n")
+    (folder / "other.py").write_text("unused = 2\n")
     assert digest() == known
-    (room / "far.py").write_text("thing = 2\n")
+    (folder / "far.py").write_text("thing = 2\n")
     assert digest() != known
 
 
@@ -125,5 +125,5 @@ def test_everything_that_the_runner_makes_python_load_from_its_room_counts() -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {Path(line).resolve() for line in done.stdout.split()}
-    assert HOUSE / "evaluation" / "run" / "unit.py" in loaded
+    assert SOURCE / "evaluation" / "run" / "unit.py" in loaded
     assert {path for path in loaded if path.name != "__init__.py"} <= set(KNOWN)

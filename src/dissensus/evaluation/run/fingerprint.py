@@ -14,7 +14,7 @@ __all__ = ["code_fingerprint", "compiled_modules", "sources"]
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
 #: Where numbers are made: everything these import, directly or not, counts.
 _ROOTS: Final = ("dissensus.evaluation.run.unit",)
-#: Rooms whose modules are found by name at run time (backends of kernels, kinds of members): all of them count.
+#: Folders whose modules are found by name at run time (backends of kernels, kinds of members): all of them count.
 _LOOKED_UP: Final = ("kernels", "committee")
 
 
@@ -79,8 +79,8 @@ def sources() -> list[Path]:
     seen: set[Path] = set()
     for module in _ROOTS:
         _follow(module, None, seen)
-    for room in _LOOKED_UP:
-        for path in (_PACKAGE / room).rglob("*.py"):
+    for folder in _LOOKED_UP:
+        for path in (_PACKAGE / folder).rglob("*.py"):
             inside = path.relative_to(_PACKAGE).with_suffix("").parts
             _follow(".".join([_PACKAGE.name, *inside]), None, seen)
     return sorted(seen)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dissensus._mix import TieKeys, id_hashes, mix64
+from dissensus._ties import TieKeys, id_hashes, mix64
 
 IDS = np.array([f"track {i}" for i in range(4000)])
 
