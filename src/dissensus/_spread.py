@@ -31,8 +31,8 @@ def column_deviation(table: NDArray[Any], *, constant: float) -> NDArray[np.floa
 
     Examples
     --------
-    >>> column_deviation(np.array([[1e-30, 1e30, 0.1], [3e-30, 5e30, 0.1]]), constant=1.0).tolist()
-    [1e-30, 2e+30, 1.0]
+    >>> column_deviation(np.array([[2.0**-99, 2.0**99, 0.1], [2.0**-97, 2.0**101, 0.1]]), constant=1.0) / [2.0**-99, 2.0**99, 1]
+    array([1.5, 1.5, 1. ])
     """
     peak = np.abs(table).max(axis=0, initial=0.0).astype(np.float64)
     _, exponent = np.frexp(peak)

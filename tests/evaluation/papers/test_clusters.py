@@ -135,7 +135,7 @@ def test_labels_that_the_sound_tells_are_learnt_over_clips_too() -> None:
 def test_folds_and_shapes_that_do_not_fit() -> None:
     with pytest.raises(ParameterError, match="folds='songs'"):
         classify_windows(np.ones((4, 2)), np.arange(4), np.ones((4, 1)), folds="songs")
-    with pytest.raises(ParameterError, match="one row a window"):
+    with pytest.raises(ParameterError, match="one row per window"):
         classify_windows(np.ones((4, 2)), np.arange(3), np.ones((4, 1)), folds="clips")
 
 
