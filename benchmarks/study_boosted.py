@@ -35,7 +35,7 @@ from dissensus.evaluation.run.pretraining import majority_label, weak_tracks
 from dissensus.evaluation.run.unit import Task, Workplace, run_unit
 from dissensus.evaluation.scores import COMMITTEE
 from dissensus.evaluation.splits import Split, Splits, child_seed
-from dissensus.personalisation.update import hear, replay
+from dissensus.personalisation.update import prepare_tracks, replay
 
 DEFAULT = "default"
 
@@ -99,11 +99,11 @@ class Study:
         rows = np.concatenate([np.flatnonzero(pool.groups == i) for i in pool.index_of(own.track_id[:count])])
         X, groups = committee.scale(pool.X[rows]), pool.groups[rows]
         start = np.concatenate([np.flatnonzero(np.diff(groups, prepend=-1)), [len(groups)]])
-        known, last = hear(committee, X, start)[:-1], X[start[-2] :]
+        known, last = prepare_tracks(committee, X, start)[:-1], X[start[-2] :]
 
         def learn() -> float:
             began = time.perf_counter()
-            heard = [*known, *hear(committee, last, np.array([0, len(last)]))]
+            heard = [*known, *prepare_tracks(committee, last, np.array([0, len(last)]))]
             replay(committee, heard, own.label[:count], n0=self.protocol.n0)
             return time.perf_counter() - began
 

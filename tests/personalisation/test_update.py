@@ -15,7 +15,7 @@ from dissensus.committee.members import anchored
 from dissensus.errors import FeatureMismatchError, LabelError, ParameterError
 from dissensus.features.pool import Pool
 from dissensus.personalisation import update as rules
-from dissensus.personalisation.update import HEARD_BYTES, Updates, hear, personalise, replay
+from dissensus.personalisation.update import PREPARED_BYTES, Updates, personalise, prepare_tracks, replay
 
 CLASSES = np.array(["Q1", "Q2", "Q3", "Q4"])
 KINDS = ("gnb", "sgd", BoostedTrees(n_rounds=10))
@@ -100,13 +100,13 @@ def test_threads_share_the_models_and_change_no_bit(
 def test_what_was_heard_once_serves_every_later_replay(
     committee: Committee, answers: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> None:
-    """Tracks heard one by one, for a committee that was personal before, and replayed: the same bits as all at once."""
+    """Tracks prepared one by one, for a committee that was personal before, and replayed: the same bits as all at once."""
     X, y, track = answers
     mine = personalise(committee, X[track < 9], y[track < 9], track[track < 9])
-    heard = [hear(mine, committee.scale(X[track == t]), np.array([0, 4]))[0] for t in range(9)]
+    prepared = [prepare_tracks(mine, committee.scale(X[track == t]), np.array([0, 4]))[0] for t in range(9)]
     label = np.searchsorted(CLASSES, y[track < 9][::4])
     for chosen in ([4, 2, 7], [8, 1, 0, 2, 3, 4, 5, 6, 7]):
-        again = replay(mine, [heard[t] for t in chosen], label[chosen], n0=100.0)
+        again = replay(mine, [prepared[t] for t in chosen], label[chosen], n0=100.0)
         kept = np.isin(track, chosen)
         fresh = personalise(committee, X[kept], y[kept], track[kept])
         np.testing.assert_array_equal(again.predict_proba(X, track), fresh.predict_proba(X, track))
@@ -179,11 +179,11 @@ def test_incremental_boosting_forgets_what_replay_keeps(committee: Committee) ->
     assert accuracy(kept, "xgb", new, said[::4], new_track) > start - 0.1
 
 
-@pytest.mark.parametrize("limit", [HEARD_BYTES, 400])
+@pytest.mark.parametrize("limit", [PREPARED_BYTES, 400])
 def test_prepared_tracks_give_the_same_bits_and_are_bounded(
     committee: Committee, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rules, "HEARD_BYTES", limit)
+    monkeypatch.setattr(rules, "PREPARED_BYTES", limit)
     X, y, track = tracks(12, 7)
     index = np.searchsorted(CLASSES, y[::4])
     updates, told = Updates(committee, Pool(X, track)), ()
@@ -192,9 +192,9 @@ def test_prepared_tracks_give_the_same_bits_and_are_bounded(
         kept = np.isin(track, [batch[0][0] for batch in told])
         fresh = personalise(committee, X[kept], y[kept], track[kept])
         np.testing.assert_array_equal(updates.taught(told).predict_proba(X), fresh.predict_proba(X))
-    held = list(updates._heard.values())
-    assert updates._heard_bytes == sum(one.nbytes for one in held) <= limit
-    assert (len(held) == 6) == (limit == HEARD_BYTES)
+    held = list(updates._prepared.values())
+    assert updates._prepared_bytes == sum(one.nbytes for one in held) <= limit
+    assert (len(held) == 6) == (limit == PREPARED_BYTES)
 
 
 def test_incremental_takes_the_last_tracks_and_stops_at_its_cap() -> None:

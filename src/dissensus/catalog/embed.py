@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dissensus._chunks import CHUNK_SAMPLES, SAMPLE_RATE
 from dissensus._names import escape_name
 from dissensus._threads import resolve_helpers, resolve_threads
-from dissensus.catalog.pipeline import Heard, hear
+from dissensus.catalog.pipeline import ClipResult, run_clips
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import ParameterError
 from dissensus.features import Pool, PoolWriter
@@ -49,7 +49,7 @@ def track_mean(proba: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(proba.mean(axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def _outcome(clip: Heard) -> Outcome:
+def _outcome(clip: ClipResult) -> Outcome:
     if clip.error is not None:
         return Outcome(None, kind=type(clip.error).__name__, message=escape_name(str(clip.error)))
     return Outcome(clip.embedding, clip.audio_s, notes=clip.notes)
@@ -96,18 +96,18 @@ def embed_clips(
     owner: list[Any] = []
     embeddings: list[NDArray[np.float32]] = []
     probabilities: list[NDArray[np.float32]] = []
-    for heard in hear(model, clips, batch_size=batch_size, n_threads=resolve_threads(n_threads)):
-        if isinstance(heard.error, ParameterError):
-            raise ParameterError(f"track {heard.track_id!r}: {heard.error}")
-        if heard.error is not None:
-            raise heard.error
-        if heard.track_id in seen:
-            raise ParameterError(f"track {heard.track_id!r} appears twice")
-        seen.add(heard.track_id)
-        ids.append(heard.track_id)
-        owner.extend([heard.track_id] * len(heard.embedding))
-        embeddings.append(heard.embedding)
-        probabilities.append(track_mean(heard.proba))
+    for result in run_clips(model, clips, batch_size=batch_size, n_threads=resolve_threads(n_threads)):
+        if isinstance(result.error, ParameterError):
+            raise ParameterError(f"track {result.track_id!r}: {result.error}")
+        if result.error is not None:
+            raise result.error
+        if result.track_id in seen:
+            raise ParameterError(f"track {result.track_id!r} appears twice")
+        seen.add(result.track_id)
+        ids.append(result.track_id)
+        owner.extend([result.track_id] * len(result.embedding))
+        embeddings.append(result.embedding)
+        probabilities.append(track_mean(result.proba))
     if not ids:
         raise ParameterError("there are no clips")
     pool = Pool(np.concatenate(embeddings), np.array(owner), fingerprint=embedding_fingerprint(model))
@@ -176,14 +176,14 @@ def embed_files(
     ) as writer:
         left, refused = still_to_do(writer, excerpts)
         by_id = {excerpt.track_id: excerpt for excerpt in left}
-        heard = hear(
+        result = run_clips(
             model,
             ((excerpt.track_id, excerpt) for excerpt in left),
             batch_size=batch_size,
             n_threads=resolve_helpers(n_threads),
             truncated=truncated,
         )
-        outcomes = ((by_id[clip.track_id], _outcome(clip)) for clip in heard)
+        outcomes = ((by_id[clip.track_id], _outcome(clip)) for clip in result)
         report = collect(writer, outcomes, len(left), began=began, refused=refused, on_progress=on_progress)
         report.n_there = len(excerpts) - len(left) - len(refused)
     return report

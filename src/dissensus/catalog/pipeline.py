@@ -23,7 +23,7 @@ from dissensus.features import MelPlan, stream_audio
 from dissensus.features.audio import Truncated
 from dissensus.features.sources import Excerpt
 
-__all__ = ["AHEAD", "Heard", "hear"]
+__all__ = ["AHEAD", "ClipResult", "run_clips"]
 
 #: Batches prepared ahead of the network.
 AHEAD = 4
@@ -32,7 +32,7 @@ _PLAN = MelPlan()
 
 
 @dataclass
-class Heard:
+class ClipResult:
     """What the network made of one clip.
 
     Attributes
@@ -168,14 +168,14 @@ def _ahead(batches: Iterator[_Batch], n_threads: int) -> Iterator[_Batch]:
         thread.join()
 
 
-def hear(
+def run_clips(
     model: CnnModel,
     clips: Iterable[tuple[Any, Any]],
     *,
     batch_size: int = 32,
     n_threads: int = 2,
     truncated: Truncated = "nearly",
-) -> Iterator[Heard]:
+) -> Iterator[ClipResult]:
     """Run a CNN over clips; results come in their order, each as soon as its last chunk went through.
 
     Parameters
@@ -193,7 +193,7 @@ def hear(
 
     Yields
     ------
-    Heard
+    ClipResult
         With ``error`` set for a clip that cannot be used; the others are not touched by it.
 
     Raises
@@ -222,7 +222,7 @@ def hear(
                 continue
             if error is None:
                 all_proba, all_embedding = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-                yield Heard(track_id, all_proba, all_embedding, n_samples / SAMPLE_RATE, notes=notes)
+                yield ClipResult(track_id, all_proba, all_embedding, n_samples / SAMPLE_RATE, notes=notes)
             else:
-                yield Heard(track_id, *nothing, error=error)
+                yield ClipResult(track_id, *nothing, error=error)
             parts = []

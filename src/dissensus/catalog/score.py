@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dissensus._threads import resolve_helpers
 from dissensus.catalog.embed import embedding_fingerprint, track_mean
-from dissensus.catalog.pipeline import hear
+from dissensus.catalog.pipeline import run_clips
 from dissensus.committee import Committee
 from dissensus.committee.cnn import CnnModel
 from dissensus.errors import DissensusError
@@ -33,7 +33,7 @@ class Scored:
     proba : (n_members, n_classes) ndarray of float32 or None
         Mean over the chunks; None where there is an ``error``.
     audio_s : float
-        Seconds that were heard.
+        Seconds that went through the network.
     error : DissensusError or None
         Why the file cannot be used; its message names it.
     notes : tuple of str
@@ -94,7 +94,8 @@ def score_files(
         committee.check_features(model.embedding_size, fingerprint=embedding_fingerprint(model))
     clips = ((file.track_id if isinstance(file, Excerpt) else os.fspath(file), file) for file in files)
     return _scored(
-        hear(model, clips, batch_size=batch_size, n_threads=resolve_helpers(n_threads), truncated=truncated), committee
+        run_clips(model, clips, batch_size=batch_size, n_threads=resolve_helpers(n_threads), truncated=truncated),
+        committee,
     )
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,20 +33,51 @@ from dissensus.features.sources import Excerpt
 
 __all__ = ["FEATURE_SETS", "ExtractReport", "FeatureChoice", "Outcome", "Progress", "collect", "extract", "still_to_do"]
 
-#: Name of a feature set -> module:stream of (sr, window_s, overlap), module:names of its columns, revision. A change of values
-#: raises the revision, which enters the fingerprint.
-FEATURE_SETS: Final[dict[str, tuple[str, str, int]]] = {
-    "is13": ("is13_stream:IS13Stream", "is13:IS13_NAMES", 1),
-    "summary": ("summary:SummaryStream", "summary:SUMMARY_NAMES", 2),
-    "opensmile": ("opensmile_adapter:OpensmileStream", "is13:IS13_NAMES", 1),
-}
 _SPILL_PREFIX: Final = ".spill-"
 _SPILL_BYTES: Final = 64 << 20  # windows of one track beyond this wait on disk
 
 
-def _named(place: str) -> Any:
-    module, name = place.split(":")
-    return getattr(import_module(f"dissensus.features.{module}"), name)
+@dataclass(frozen=True)
+class FeatureSet:
+    """A set of features by name.
+
+    Attributes
+    ----------
+    parts : callable
+        Gives the stream, called with ``(sr, window_s=, overlap=)``, and the names of its columns; libraries come late.
+    revision : int
+        Raised by a change of values; enters the fingerprint.
+    """
+
+    parts: Callable[[], tuple[Any, Sequence[str]]]
+    revision: int
+
+
+def _is13() -> tuple[Any, Sequence[str]]:
+    from dissensus.features.is13 import IS13_NAMES
+    from dissensus.features.is13_stream import IS13Stream
+
+    return IS13Stream, IS13_NAMES
+
+
+def _summary() -> tuple[Any, Sequence[str]]:
+    from dissensus.features.summary import SUMMARY_NAMES, SummaryStream
+
+    return SummaryStream, SUMMARY_NAMES
+
+
+def _opensmile() -> tuple[Any, Sequence[str]]:
+    from dissensus.features.is13 import IS13_NAMES
+    from dissensus.features.opensmile_adapter import OpensmileStream
+
+    return OpensmileStream, IS13_NAMES
+
+
+FEATURE_SETS: Final = {
+    "is13": FeatureSet(_is13, 1),
+    "summary": FeatureSet(_summary, 2),
+    "opensmile": FeatureSet(_opensmile, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,7 @@ class FeatureChoice:
         audio = {"sr": self.sr, "resampler": "soxr HQ", "channels": "mean"}
         if self.name == "logmel":
             return {**MelPlan(sr=self.sr).fingerprint, **audio}
-        revision = FEATURE_SETS[self.name][2]
+        revision = FEATURE_SETS[self.name].revision
         return {
             "features": self.name,
             "revision": revision,
@@ -103,13 +133,13 @@ class FeatureChoice:
         """Names of the columns."""
         if self.name == "logmel":
             return tuple(f"mel_{i}" for i in range(MelPlan(sr=self.sr).n_mels))
-        return tuple(_named(FEATURE_SETS[self.name][1]))
+        return tuple(FEATURE_SETS[self.name].parts()[1])
 
     def stream(self) -> Any:
         """Takes a signal at ``sr`` in parts: ``push`` and ``finish`` give the windows, (n_windows, n_features)."""
         if self.name == "logmel":
             return MelStream(MelPlan(sr=self.sr))
-        return _named(FEATURE_SETS[self.name][0])(self.sr, window_s=self.window_s, overlap=self.overlap)
+        return FEATURE_SETS[self.name].parts()[0](self.sr, window_s=self.window_s, overlap=self.overlap)
 
 
 @dataclass(frozen=True)

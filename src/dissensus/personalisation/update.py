@@ -27,7 +27,7 @@ from dissensus.errors import ParameterError
 from dissensus.features.pool import Pool
 from dissensus.personalisation.told import Told, columns_of
 
-__all__ = ["UPDATES", "Heard", "Updates", "hear", "personalise", "replay"]
+__all__ = ["UPDATES", "PreparedTrack", "Updates", "personalise", "prepare_tracks", "replay"]
 
 UPDATES = ("replay", "incremental")
 
@@ -39,7 +39,7 @@ PUBLISHED_WINDOWS = 60
 REPLAY_WINDOWS = 16
 
 #: Bytes of prepared tracks that :class:`Updates` holds at most.
-HEARD_BYTES = 64 << 20
+PREPARED_BYTES = 64 << 20
 
 
 def personalise(
@@ -107,11 +107,11 @@ def personalise(
     index = encode(first, committee.classes_)
     if update == "incremental":
         return _continued(committee, scaled, start, index, random_state)
-    return replay(committee, hear(committee, scaled, start), index, n0=n0)
+    return replay(committee, prepare_tracks(committee, scaled, start), index, n0=n0)
 
 
-class Heard(NamedTuple):
-    """A track as a committee heard it."""
+class PreparedTrack(NamedTuple):
+    """A track, ready to be learnt from."""
 
     X: NDArray[np.float32]  # (n_windows, n_features) standardised
     key: tuple[int, bytes]  # length and first window, which mostly tell it from others
@@ -124,7 +124,7 @@ class Heard(NamedTuple):
         return self.X.nbytes + len(self.key[1]) + sum(getattr(part, "nbytes", 0) for part in parts)
 
 
-def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64]) -> list[Heard]:
+def prepare_tracks(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64]) -> list[PreparedTrack]:
     """Let the pre-trained members take in tracks; what comes out serves every later :func:`replay` of the same base.
 
     Parameters
@@ -138,21 +138,21 @@ def hear(committee: Committee, X: NDArray[np.float32], start: NDArray[np.int64])
 
     Returns
     -------
-    list of Heard
+    list of PreparedTrack
         One a track; none depends on the others.
     """
-    heard = [Heard(X[a:b].copy(), (b - a, X[a].tobytes()), {}) for a, b in pairwise(start.tolist())]
+    prepared = [PreparedTrack(X[a:b].copy(), (b - a, X[a].tobytes()), {}) for a, b in pairwise(start.tolist())]
     base, every = committee.base, np.arange(len(X))
     for kind, members in _kinds(base):
-        if heard and hasattr(kind, "take_in"):
+        if prepared and hasattr(kind, "take_in"):
             row, begin = every, start
             if not getattr(kind, "rehearses_every_window", False):
                 row, _ = thin(np.ones(len(X)), start, REPLAY_WINDOWS)
                 begin = np.concatenate([[0], np.cumsum(np.minimum(np.diff(start), REPLAY_WINDOWS))])
             taken = kind.take_in([base.members[i] for i in members], X, row, begin, rehearsal=base.rehearsal)
-            for track, part in zip(heard, taken, strict=True):
+            for track, part in zip(prepared, taken, strict=True):
                 track.taken[kind] = part
-    return heard
+    return prepared
 
 
 def _kinds(committee: Committee) -> list[tuple[Any, list[int]]]:
@@ -163,17 +163,17 @@ def _kinds(committee: Committee) -> list[tuple[Any, list[int]]]:
     return list(kinds.items())
 
 
-def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *, n0: float) -> Committee:
-    """The committee after these answers: :func:`personalise` of tracks that were heard before.
+def replay(committee: Committee, prepared: Sequence[PreparedTrack], y: NDArray[np.int64], *, n0: float) -> Committee:
+    """The committee after these answers: :func:`personalise` of tracks that were prepared before.
 
     Answers are put in an order that only their contents decide, so that sums come out the same whatever came first.
 
     Parameters
     ----------
     committee : Committee
-        Of the same base as the one that heard the tracks.
-    heard : sequence of Heard
-        From :func:`hear`.
+        Of the same base as the one that prepared the tracks.
+    prepared : sequence of PreparedTrack
+        From :func:`prepare_tracks`.
     y : (n_tracks,) ndarray of int64
         Class index of each.
     n0 : float
@@ -181,21 +181,25 @@ def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *
     """
     _check_weight(n0)
     base = committee.base
-    order = _by_contents(heard, y)
-    heard, y = [heard[i] for i in order], y[order]
+    order = _by_contents(prepared, y)
+    prepared, y = [prepared[i] for i in order], y[order]
 
     @cache
     def every() -> dict[str, Any]:
-        length = np.array([len(track.X) for track in heard], dtype=np.int64)
-        X = np.concatenate([track.X for track in heard]) if heard else np.empty((0, base.n_features_in_), np.float32)
+        length = np.array([len(track.X) for track in prepared], dtype=np.int64)
+        X = (
+            np.concatenate([track.X for track in prepared])
+            if prepared
+            else np.empty((0, base.n_features_in_), np.float32)
+        )
         given = {"X": X, "y": np.repeat(y, length), "weight": np.repeat(1.0 / length, length)}
         return given | {"rehearsal": base.rehearsal, "n0": n0}
 
     @cache
     def few() -> dict[str, Any]:
-        if not heard:
+        if not prepared:
             return every()
-        start = np.concatenate([[0], np.cumsum([len(track.X) for track in heard])])
+        start = np.concatenate([[0], np.cumsum([len(track.X) for track in prepared])])
         chosen, share = thin(every()["weight"], start, REPLAY_WINDOWS)
         return every() | {"X": every()["X"][chosen], "y": every()["y"][chosen], "weight": share}
 
@@ -204,13 +208,13 @@ def replay(committee: Committee, heard: Sequence[Heard], y: NDArray[np.int64], *
         mine = [members[i] for i in where]
         answers = every if getattr(kind, "rehearses_every_window", False) else few
         if hasattr(kind, "take_in"):
-            taken = [track.taken[kind] for track in heard]
+            taken = [track.taken[kind] for track in prepared]
             taught = kind.rehearse_tracks(mine, taken, y, rehearsal=base.rehearsal, n0=n0)
         elif hasattr(kind, "rehearse_together"):
             taught = kind.rehearse_together(mine, **answers())
         elif hasattr(kind, "rehearse"):
             taught = [member.rehearse(**answers()) for member in mine]
-        elif heard and base.rehearsal is not None and refits(mine[0]):
+        elif prepared and base.rehearsal is not None and refits(mine[0]):
             given = few()
             taught = [refitted(base, i, given["X"], given["y"], given["weight"], n0=n0) for i in where]
         else:
@@ -230,12 +234,12 @@ def _check_weight(n0: float) -> None:
         raise ParameterError(f"n0={n0!r}: the weight of what was known before must be positive")
 
 
-def _by_contents(heard: Sequence[Heard], y: NDArray[np.int64]) -> list[int]:
+def _by_contents(prepared: Sequence[PreparedTrack], y: NDArray[np.int64]) -> list[int]:
     """The order of the tracks by label, length and contents; mostly their first windows tell them apart."""
-    first = [(label, *track.key) for label, track in zip(y.tolist(), heard, strict=True)]
+    first = [(label, *track.key) for label, track in zip(y.tolist(), prepared, strict=True)]
     if len(set(first)) == len(first):
         return sorted(range(len(first)), key=first.__getitem__)
-    return sorted(range(len(first)), key=lambda i: (*first[i][:2], heard[i].X.tobytes()))
+    return sorted(range(len(first)), key=lambda i: (*first[i][:2], prepared[i].X.tobytes()))
 
 
 def _continued(
@@ -293,8 +297,8 @@ class Updates:
         self.update, self.n0, self.random_state = update, n0, random_state
         self._pool = pool
         self._lock = Lock()
-        self._heard: OrderedDict[int, Heard] = OrderedDict()
-        self._heard_bytes = 0
+        self._prepared: OrderedDict[int, PreparedTrack] = OrderedDict()
+        self._prepared_bytes = 0
 
     def taught(self, told: Told, current: Committee | None = None, known: Told = ()) -> Committee:
         """The committee after exactly these batches of answers.
@@ -319,21 +323,21 @@ class Updates:
             committee = _continued(committee, committee.scale(X), start, label, self.random_state)
         return committee
 
-    def _tracks(self, tracks: Sequence[int]) -> list[Heard]:
+    def _tracks(self, tracks: Sequence[int]) -> list[PreparedTrack]:
         """What replay needs of these tracks; those that were asked for least recently are forgotten first."""
         with self._lock:
-            found = {i: self._heard[i] for i in dict.fromkeys(tracks) if i in self._heard}
+            found = {i: self._prepared[i] for i in dict.fromkeys(tracks) if i in self._prepared}
             for i in found:
-                self._heard.move_to_end(i)
+                self._prepared.move_to_end(i)
         missing = [i for i in dict.fromkeys(tracks) if i not in found]
         if missing:
             X, start = self._pool.windows_of(missing)
-            prepared = hear(self.start, self.start.scale(X), start)
+            prepared = prepare_tracks(self.start, self.start.scale(X), start)
             found |= zip(missing, prepared, strict=True)
             with self._lock:
                 for i, track in zip(missing, prepared, strict=True):
-                    if self._heard.setdefault(i, track) is track:
-                        self._heard_bytes += track.nbytes
-                while self._heard_bytes > HEARD_BYTES and self._heard:
-                    self._heard_bytes -= self._heard.popitem(last=False)[1].nbytes
+                    if self._prepared.setdefault(i, track) is track:
+                        self._prepared_bytes += track.nbytes
+                while self._prepared_bytes > PREPARED_BYTES and self._prepared:
+                    self._prepared_bytes -= self._prepared.popitem(last=False)[1].nbytes
         return [found[i] for i in tracks]

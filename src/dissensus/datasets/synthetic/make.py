@@ -176,7 +176,7 @@ def latent_listeners(
     noise : float
         Standard deviation added to the mapped features.
     seed : int
-        Of everything.
+        Seed of all that is drawn.
 
     Returns
     -------

@@ -63,7 +63,7 @@ class Clips:
     music : Music
         Length, rate, settings.
     seed : int
-        Of everything.
+        Seed of all that is drawn.
 
     Attributes
     ----------

@@ -208,7 +208,7 @@ def _select(
 
 
 @dataclass(frozen=True, eq=False)
-class _Voices:
+class _Predictors:
     """What everybody has learnt so far: the committee, the members beside it, or both."""
 
     table: _Table
@@ -218,20 +218,20 @@ class _Voices:
     models: Mapping[bool, PersonalModel]
 
     def machine(self) -> NDArray[np.float32]:
-        """``(n_voices, n_pool or more, n_classes)``: whose disagreement decides what is asked."""
+        """``(n_members, n_pool or more, n_classes)``: whose disagreement decides what is asked."""
         if self.proba is not None:
             return self.proba
         assert self.table.members is not None
         return self.table.members.machine(self.models, self.table.n_pool)
 
-    def heard(self) -> NDArray[Any]:
+    def predicted(self) -> NDArray[Any]:
         """``(n_names, n_tracks, n_classes)``: kinds of the committee, the whole committee, the members beside it."""
         parts: list[NDArray[Any]] = [] if self.proba is None else [_by_kind(self.proba, self.kinds)]
         if self.table.members is not None:
             parts.append(self.table.members.proba(self.models))
         return np.concatenate(parts)
 
-    def after(self, told: Told, update: str) -> _Voices:
+    def after(self, told: Told, update: str) -> _Predictors:
         """The same after one more batch of answers."""
         committee, proba, models = self.committee, self.proba, self.models
         if committee is not None and self.table.scorer is not None:
@@ -239,28 +239,28 @@ class _Voices:
             proba = self.table.scorer.predict_proba(committee)
         if self.table.members is not None:
             models = self.table.members.taught(answers_of(told))
-        return _Voices(self.table, self.kinds, committee, proba, models)
+        return _Predictors(self.table, self.kinds, committee, proba, models)
 
 
-def _start(place: Workplace, table: _Table) -> _Voices:
+def _start(place: Workplace, table: _Table) -> _Predictors:
     protocol = place.protocol
     models = {} if table.members is None else table.members.taught({})
     if table.scorer is None or table.committee is None:
-        return _Voices(table, (), None, None, models)
+        return _Predictors(table, (), None, None, models)
     kinds = tuple(kind for kind in protocol.classic_kinds for _ in range(protocol.n_folds))
     if place.proba is None:
         proba = table.scorer.predict_proba(table.committee)
     else:
         proba = np.ascontiguousarray(place.proba[:, table.track])
-    return _Voices(table, kinds, table.committee, proba, models)
+    return _Predictors(table, kinds, table.committee, proba, models)
 
 
-def _scored(heard: NDArray[Any], table: _Table, exponent: float) -> dict[str, NDArray[np.float64]]:
+def _scored(predicted: NDArray[Any], table: _Table, exponent: float) -> dict[str, NDArray[np.float64]]:
     """Scores ``(n_rounds, n_names)`` on the held-out tracks, decisions by the protocol's rule."""
-    scores = track_scores(heard[:, :, table.n_pool :], table.label[table.n_pool :])
+    scores = track_scores(predicted[:, :, table.n_pool :], table.label[table.n_pool :])
     if exponent > 0:
-        share = heard.mean(axis=2, keepdims=True, dtype=np.float64)
-        ruled = heard[:, :, table.n_pool :] / np.maximum(share, 1e-12) ** exponent
+        share = predicted.mean(axis=2, keepdims=True, dtype=np.float64)
+        ruled = predicted[:, :, table.n_pool :] / np.maximum(share, 1e-12) ** exponent
         decided = track_scores(ruled, table.label[table.n_pool :])
         scores = {name: scores[name] if name == "nll" else decided[name] for name in SCORES}
     return scores
@@ -295,24 +295,24 @@ def run_unit(place: Workplace, task: Task) -> UnitResult:
         table = laid.get(split) or laid.setdefault(split, _lay_out(place, task, listener, split))
         start = _start(place, table)
         for update in ("replay",) if task.drawn else protocol.learned_updates:
-            voices, asked = start, list[int]()
+            predictors, asked = start, list[int]()
             told: Told = ()
-            heard, answered = [voices.heard()], [0]
+            predicted, answered = [predictors.predicted()], [0]
             for number in range(protocol.rounds):
                 if len(asked) == table.n_pool:
                     break
-                new = _select(table, voices.machine(), asked, strategy, protocol)
+                new = _select(table, predictors.machine(), asked, strategy, protocol)
                 asked += new
                 told = (*told, table.answers(new))
-                voices = voices.after(told, update)
-                heard.append(voices.heard())
+                predictors = predictors.after(told, update)
+                predicted.append(predictors.predicted())
                 answered.append(len(asked))
                 for rank, i in enumerate(new):
                     row = (strategy, update, number, rank, str(place.pool.track_ids[table.track[i]]), table.n_raters[i])
                     for column, value in zip(log.values(), row, strict=True):
                         column.append(value)
-            scores = _scored(np.stack(heard), table, protocol.exponent)
-            n_rounds, n_names = len(heard), len(names)
+            scores = _scored(np.stack(predicted), table, protocol.exponent)
+            n_rounds, n_names = len(predicted), len(names)
             out["strategy"] += [strategy] * (n_rounds * n_names)
             out["update"] += [update] * (n_rounds * n_names)
             out["member"] += names * n_rounds

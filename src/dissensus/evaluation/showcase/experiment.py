@@ -56,7 +56,7 @@ class ShowcaseSettings:
     n0 : float
         What the memory of everybody weighs, in answers.
     seed : int
-        Of everything. Not the one that made the music which the CNN was trained on.
+        Seed of all that is drawn. Not the one that made the music which the CNN was trained on.
     """
 
     n_listeners: int = 12
