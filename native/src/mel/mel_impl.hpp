@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dissensus/mel.hpp"
+#include "dissensus/paths.hpp"
 #include "mel/lanes.hpp"
 #include "mel/rfft.hpp"
 #include "mel/table.hpp"
@@ -79,12 +80,12 @@ bool halves_are_shared(const float* const* from, std::int64_t hop) noexcept {
 
 // The powers of the N/2 + 1 bins of the windowed frames that start at `from`, one frame a lane.
 template <class D, int N>
-void powers(const Job& job, const float* const* from, const Memory& memory, float* power) noexcept {
+void powers(const Job& job, const float* const* from, bool shared, const Memory& memory, float* power) noexcept {
     using V = typename D::V;
     V* r = reinterpret_cast<V*>(memory.samples);
     V* z = reinterpret_cast<V*>(memory.turned);
-    halves_are_shared<D::width, N>(from, job.hop) ? windowed_halves<D, N, true>(from, job.window, memory.next, r)
-                                                  : windowed_halves<D, N, false>(from, job.window, memory.next, r);
+    shared ? windowed_halves<D, N, true>(from, job.window, memory.next, r)
+           : windowed_halves<D, N, false>(from, job.window, memory.next, r);
     rfft::odd_bins<D, N / 4>(rfft::Split<D, N / 4>{r}, z, power, 1);
     rfft::bins<D, N / 2>(r, z, power, 2);
 }
@@ -145,6 +146,7 @@ void all_groups(const Job& job, float* scratch) noexcept {
     const Memory memory(scratch, job.n_fft, job.n_mels);
     V* power = reinterpret_cast<V*>(memory.power);
     V* mel = reinterpret_cast<V*>(memory.mel);
+    std::int64_t groups[2] = {0, 0};
     const float* end = job.signal + job.first + (job.n_frames - 1) * job.hop + N;
     for (std::int64_t frame = 0; frame < job.n_frames; frame += L::width) {
         const int n_lanes = static_cast<int>(simd::least(L::width, job.n_frames - frame));
@@ -154,12 +156,16 @@ void all_groups(const Job& job, float* scratch) noexcept {
                 from[lane] = job.signal + job.first + (frame + simd::least(half + lane, n_lanes - 1)) * job.hop;
             }
             fetch_early(from[D::width - 1] + N, simd::least(D::width * job.hop, end - from[D::width - 1] - N));
-            powers<D, N>(job, from, memory, memory.power + half);
+            const bool shared = halves_are_shared<D::width, N>(from, job.hop);
+            ++groups[shared ? 1 : 0];
+            powers<D, N>(job, from, shared, memory, memory.power + half);
         }
         if (job.level.magnitude) magnitudes<L>(power, N);
         sums<L>(job, power, mel);
         write<L>(job, mel, frame, n_lanes);
     }
+    paths::taken(paths::Path::mel_halves_apart, groups[0]);
+    paths::taken(paths::Path::mel_halves_shared, groups[1]);
 }
 
 template <class L, class D>

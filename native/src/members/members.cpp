@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "dissensus/paths.hpp"
 #include "members/members_impl.hpp"  // IWYU pragma: keep
 #include "members/table.hpp"
 #include "simd/choose.hpp"
@@ -28,7 +29,10 @@ const float* quick_scaling(const double* mean, const double* inverse, std::int64
     const std::int64_t padded = quick_floats(n_features) / 3;
     for (std::int64_t i = 0; i < 3 * padded; ++i) out[i] = 0.0f;
     for (std::int64_t f = 0; f < n_features; ++f) {
-        if (!(mean[f] < 1e30 && mean[f] > -1e30 && inverse[f] < 1e30 && inverse[f] > 1e-30)) return nullptr;
+        if (!(mean[f] < 1e30 && mean[f] > -1e30 && inverse[f] < 1e30 && inverse[f] > 1e-30)) {
+            paths::taken(paths::Path::members_scaled_in_double, 1);
+            return nullptr;
+        }
         out[f] = static_cast<float>(mean[f]);
         out[padded + f] = static_cast<float>(inverse[f]);
         out[2 * padded + f] = static_cast<float>((static_cast<double>(out[f]) - mean[f]) * inverse[f]);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "dissensus/measures.hpp"
+#include "dissensus/paths.hpp"
 #include "dissensus/topk.hpp"
 #include "query/blocks.hpp"
 #include "query/table.hpp"
@@ -211,21 +212,27 @@ std::int64_t query_top(Measure measure, const Rows<T>& rows, const double* weigh
     const std::int64_t step = step_of(rows.n_classes);
     float out[kScanTracks];
     Scorer<T> scorer;
+    std::int64_t tiles = 0, kept = 0, again = 0;
     double bound = sampled_bound(measure, rows, weight, excluded, start, stop, k, near, index, score);
     Best best(index, score, k);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t high = low + step < stop ? low + step : stop;
         const Floor floor = floor_of(measure, bound, near, rows.n_classes);
         std::uint64_t found = scan(b, measure, block_of(rows, low, high, true), weight, weight_sum, floor, out);
+        tiles += (high - low + 15) / 16;
+        kept += __builtin_popcountll(found);
         for (; found != 0; found &= found - 1) {
             const std::int64_t from = low + 16 * __builtin_ctzll(found), to = from + 16 < high ? from + 16 : high;
             for (std::int64_t i = from; i < to; ++i) {
                 if (!(out[i - low] >= bound - near) || excluded.holds(i)) continue;
                 best.offer(scorer.score(measure, rows, weight, i), i);
+                ++again;
                 if (best.full() && best.worst() > bound) bound = best.worst();
             }
         }
     }
+    paths::taken(paths::Path::query_tiles_left_out, tiles - kept);
+    paths::taken(paths::Path::query_tracks_again, again);
     return best.finish();
 }
 

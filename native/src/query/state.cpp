@@ -6,6 +6,7 @@
 
 #include "dissensus/entropy.hpp"
 #include "dissensus/measures.hpp"
+#include "dissensus/paths.hpp"
 #include "dissensus/topk.hpp"
 #include "query/blocks.hpp"
 #include "query/table.hpp"
@@ -166,13 +167,17 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
     const float* const ceiling = totals.ceiling + (measure == Measure::margin);
     float out[kCeilingTracks];
     double exact[kMaxClasses];
+    std::int64_t left_out = 0, again = 0;
     double bound = sampled_bound(measure, totals, rows.n_classes, excluded, start, stop, k, near, index, score);
     Best best(index, score, k);
     std::int64_t high = start;
     for (std::int64_t low = start; low < stop; low = high) {
         const std::int64_t block = low / kCeilingTracks, end = (block + 1) * kCeilingTracks;
         high = end < stop ? end : stop;
-        if (ceiling[2 * block] < bound - near) continue;
+        if (ceiling[2 * block] < bound - near) {
+            ++left_out;
+            continue;
+        }
         high = high < low + step ? high : low + step;
         const bool odd = b.holds_odd(totals.odd + low, high - low);
         const Floor floor = odd ? none : floor_of(measure, bound, near, rows.n_classes);
@@ -183,10 +188,13 @@ std::int64_t state_top(Measure measure, const Totals& totals, const Rows<T>& row
             for (std::int64_t i = from; i < to; ++i) {
                 if (!(totals.odd[i] != 0 || out[i - low] >= bound - near) || excluded.holds(i)) continue;
                 best.offer(score_track(measure, rows, weight, i, exact), i);
+                ++again;
                 if (best.full() && best.worst() > bound) bound = best.worst();
             }
         }
     }
+    paths::taken(paths::Path::state_blocks_left_out, left_out);
+    paths::taken(paths::Path::state_tracks_again, again);
     return best.finish();
 }
 

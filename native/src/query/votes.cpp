@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "dissensus/paths.hpp"
 #include "dissensus/topk.hpp"
 #include "query/blocks.hpp"
 #include "query/table.hpp"
@@ -142,18 +143,26 @@ std::int64_t vote_top(const Votes& votes, Excluded excluded, std::int64_t start,
     Scorer scorer;
     const double most = scorer.most(votes.n_members, votes.n_classes);
     constexpr double near = 1e-6;
+    std::int64_t left_out = 0, again = 0;
     const std::int64_t step = block_tracks(votes.n_classes);
     for (std::int64_t low = start; low < stop; low += step) {
         const std::int64_t n = stop - low < step ? stop - low : step;
         if (entropies(b, votes, low, low + n, work, out) > 0) return -1;
         if (k <= 0 || (best.full() && best.worst() >= most)) continue;  // of equals, the first is taken
-        if (best.full() && !b.any_above_f32(out, n, static_cast<float>(best.worst() - 2.0 * near))) continue;
+        if (best.full() && !b.any_above_f32(out, n, static_cast<float>(best.worst() - 2.0 * near))) {
+            ++left_out;
+            continue;
+        }
         for (std::int64_t i = 0; i < n; ++i) {
             // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): entropies wrote it
             if (best.full() && !(out[i] >= best.worst() - near)) continue;
-            if (!excluded.holds(low + i)) best.offer(scorer.score(votes, low + i), low + i);
+            if (excluded.holds(low + i)) continue;
+            best.offer(scorer.score(votes, low + i), low + i);
+            ++again;
         }
     }
+    paths::taken(paths::Path::votes_blocks_left_out, left_out);
+    paths::taken(paths::Path::votes_tracks_again, again);
     return best.finish();
 }
 
