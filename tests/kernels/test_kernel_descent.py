@@ -7,63 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anchored_problem import F, Problem
 
 from dissensus._backend import resolve
 
 Twin = Callable[[str], Callable[..., Any]]
-F, TOL = 32, 3e-11
-
-
-def panels(matrix: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(
-        matrix.reshape(len(matrix), matrix.shape[1] // 32, 32).transpose(1, 0, 2), dtype=np.float32
-    )
-
-
-class Problem:
-    """Rows that are known and rows that are told, for some members of ``n_classes`` models each."""
-
-    def __init__(
-        self, n_known: int, n_told: int, n_models: int, n_classes: int, scale: float = 1.0, rank: int = 9
-    ) -> None:
-        rng = np.random.default_rng((n_known, n_told, n_models))
-        filled = -(-n_known // 32) * 32
-        self.known, self.told = np.zeros((filled, F)), np.zeros((F + n_models, n_told), dtype=np.float32)
-        self.known[:n_known, :rank] = rng.normal(size=(n_known, rank)) * scale
-        self.told[:rank] = rng.normal(size=(rank, n_told)) * scale
-        self.known[:n_known, rank], self.told[rank] = 1.0, 1.0
-        self.start = np.zeros((n_models, filled))
-        self.start[:, :n_known] = rng.normal(size=(n_models, n_known)) * 2 * scale
-        self.told[F:] = rng.normal(size=(n_models, n_told)) * 2 * scale
-        self.label = rng.integers(n_classes, size=n_told)
-        self.weight = np.zeros(filled, dtype=np.float32)
-        self.weight[:n_known] = rng.uniform(0.1, 1.0, n_known)
-        self.share = rng.uniform(0.1, 2.0, n_told).astype(np.float32)
-        self.penalty = np.full(F, 3.0, dtype=np.float32)
-        self.penalty[rank] = 0.003
-        self.n_models, self.n_classes = n_models, n_classes
-        odds = 1 / (1 + np.exp(-self.start))
-        self.odds = odds.astype(np.float32)
-        curved = (odds * (1 - odds)).reshape(n_models // n_classes, n_classes, filled).mean(axis=0) * self.weight
-        self.metric = np.stack([(self.known.T * one) @ self.known for one in (curved if filled else curved[:1])])
-
-    def solve(self, kernel: Callable[..., Any], first: int = 0, last: int | None = None) -> tuple[np.ndarray, int]:
-        last = self.n_models if last is None else last
-        n, t, k = len(self.known), -(-len(self.label) // 32) * 32, last - first
-        work = np.full(k * (n + t + 3 * F + F * F) + t * (2 * F + self.n_classes + 7) + 4 * F, np.nan, np.float32)
-        move = np.full((k, F), np.nan, dtype=np.float32)
-        steps = kernel(
-            panels(self.known.T), panels(self.known), self.start[first:last].astype(np.float32), self.odds[first:last],
-            self.weight, self.told, self.label, self.share, self.metric, self.penalty, self.n_classes, first, 300, TOL,
-            work, np.empty((F, F)), move,
-        )  # fmt: skip
-        return move, steps
-
-    def probabilities(self, move: np.ndarray) -> np.ndarray:
-        """Of the told rows."""
-        score = self.told[F:] + move.astype(np.float64) @ self.told[:F].astype(np.float64)
-        result: np.ndarray = 1 / (1 + np.exp(-score))
-        return result
 
 
 @pytest.mark.parametrize(
@@ -79,9 +27,10 @@ def test_descent_finds_the_minimum(twin: Twin, n_known: int, n_told: int, n_mode
     assert np.abs(problem.probabilities(expected) - problem.probabilities(np.zeros_like(expected))).max() > 0.02
 
 
-def test_models_that_are_sure_and_wrong_are_turned_round(twin: Twin) -> None:
-    """Whole steps lead far past the valley here: they must be cut."""
-    problem = Problem(40, 200, 4, 4, scale=6.0)
+@pytest.mark.parametrize(("n_known", "n_told"), [(40, 200), (0, 40)])
+def test_models_that_are_sure_and_wrong_are_turned_round(twin: Twin, n_known: int, n_told: int) -> None:
+    """Where nothing is known, whole steps lead past the valley: they must be cut."""
+    problem = Problem(n_known, n_told, 4, 4, scale=6.0)
     expected, _ = problem.solve(resolve("anchored_descent", "reference"))
     move, steps = problem.solve(twin("anchored_descent"))
     assert steps < 300

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from anchored_problem import Problem
 from awkward_signals import patchy
 
 from dissensus import _backend
 from dissensus.features.mel import MelPlan
-from dissensus.strategies import ConsensusState, query_top, query_votes
+from dissensus.strategies import ConsensusState, query_top, query_votes, vote_entropy
 
 native = _backend._native()
+BACKENDS = ("reference", "native")
 pytestmark = pytest.mark.skipif(native is None, reason="dissensus was installed without its compiled module")
 
 
@@ -87,6 +89,56 @@ def test_blocks_of_votes_without_anyone_above_the_best_are_left_out(n_classes: i
     same_top(got, want)
     assert taken("votes_blocks_left_out") > 0
     assert taken("votes_tracks_again") >= 10
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 127, 129, 1023, 1024, 1025, 2049])
+@pytest.mark.parametrize(("n_members", "n_classes"), [(31, 8), (32, 8), (31, 9), (3, 255), (300, 2)])
+def test_votes_that_are_alike_repeated_or_rare(n: int, n_members: int, n_classes: int) -> None:
+    """The table in registers holds 31 members and 8 classes; the counters hold 64 to 1024 tracks at once."""
+    rng = np.random.default_rng((n, n_members))
+    votes = np.where(rng.random((n_members, n)) < 0.01, rng.integers(0, n_classes, (n_members, n)), 0).astype(np.uint8)
+    votes[:, 1::7] = n_classes - 1
+    votes[:, 2::5] = votes[:, 2:3]
+    votes[:, 3::5] = rng.integers(0, n_classes, (n_members, 1))
+    votes[:, -1] = np.arange(n_members) % n_classes  # as split as can be, and last
+    for k in (1, min(n, 7)):
+        got, want = (query_votes(votes, k, n_classes=n_classes, backend=b) for b in ("native", "reference"))
+        same_top(got, want)
+    whole = [vote_entropy(votes, n_classes=n_classes, backend=b) for b in ("native", "reference")]
+    np.testing.assert_allclose(*whole, rtol=0, atol=1e-6)
+    assert taken("votes_tracks_again") >= 1 + min(n, 7)
+
+
+@pytest.mark.parametrize("kind", ["constant", "repeated", "heavy"])
+@pytest.mark.parametrize(
+    ("n_known", "n_told", "n_models", "n_classes"),
+    [
+        (0, 31, 4, 4),
+        (31, 33, 5, 5),
+        (33, 127, 6, 3),
+        (127, 1, 7, 7),
+        (128, 128, 31, 31),
+        (129, 257, 33, 3),
+        (257, 129, 12, 4),
+    ],
+)
+def test_descents_over_rows_that_are_alike_repeated_or_far_out(
+    kind: str, n_known: int, n_told: int, n_models: int, n_classes: int
+) -> None:
+    """Panels hold 32 rows, runs 128, and five or six models are worked on at once, 32 in all."""
+    problem = Problem(n_known, n_told, n_models, n_classes, kind=kind)
+    (expected, _), (move, steps) = (problem.solve(_backend.resolve("anchored_descent", b)) for b in BACKENDS)
+    assert steps < 300
+    np.testing.assert_allclose(problem.probabilities(move), problem.probabilities(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.03, 6.0])
+def test_steps_that_lead_past_the_valley_are_shortened(scale: float) -> None:
+    """Of undecided models, whose curvature is twice what is guessed at first, and of models that are sure and wrong."""
+    problem = Problem(0, 40, 4, 4, scale=scale)
+    (expected, _), (move, _) = (problem.solve(_backend.resolve("anchored_descent", b)) for b in BACKENDS)
+    np.testing.assert_allclose(problem.probabilities(move), problem.probabilities(expected), atol=1e-4)
+    assert taken("descent_steps_shortened") > 0
 
 
 @pytest.mark.parametrize("scale", [2.0**-120, 2.0**120])

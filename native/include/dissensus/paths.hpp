@@ -15,9 +15,10 @@ enum class Path : int {
     state_tracks_again,        // tracks of a state scored again in float64
     votes_blocks_left_out,     // blocks of votes without anyone above the best ones
     votes_tracks_again,        // tracks scored again from their counts
+    descent_steps_shortened,   // trials of a descent after which a step had to be shorter
     members_scaled_in_double,  // calls whose features are too large or too small for float32 factors
 };
-constexpr int kPaths = 9;
+constexpr int kPaths = 10;
 
 void taken(Path path, std::int64_t times) noexcept;
 std::int64_t times_taken(Path path) noexcept;

@@ -7,6 +7,7 @@
 #include "descent/products_impl.hpp"
 #include "descent/table.hpp"
 #include "dissensus/descent.hpp"
+#include "dissensus/paths.hpp"
 #include "simd/lanes.hpp"
 
 namespace dissensus::descent {
@@ -269,7 +270,7 @@ std::int64_t descend(const Descent& job) noexcept {
     for (std::int64_t n = 0; n < job.n_told; ++n) total += job.told_weight[n];
     desk.lay();
     desk.guess();
-    std::int64_t last = 0;
+    std::int64_t last = 0, shortened = 0;
     for (std::int64_t begin = 0; begin < K; begin += kPad) {  // so many at once as lists on the stack hold
         std::int64_t active[kPad], pending[kPad], n_active = least(kPad, K - begin);
         float slope[kPad], far[kPad], way[kPad];  // of model begin + i; the last of the i-th pending one
@@ -315,10 +316,12 @@ std::int64_t descend(const Descent& job) noexcept {
                     pending[again++] = k;
                 }
                 left = again;
+                shortened += again;
             }
             for (std::int64_t i = 0; i < n_active; ++i) desk.learn(active[i], far[active[i] - begin]);
         }
     }
+    paths::taken(paths::Path::descent_steps_shortened, shortened);
     return last;
 }
 

@@ -30,6 +30,7 @@ const char* name_of(Path path) noexcept {
         case Path::state_tracks_again: return "state_tracks_again";
         case Path::votes_blocks_left_out: return "votes_blocks_left_out";
         case Path::votes_tracks_again: return "votes_tracks_again";
+        case Path::descent_steps_shortened: return "descent_steps_shortened";
         default: return "members_scaled_in_double";
     }
 }
