@@ -34,6 +34,7 @@ class _ManyReadersOneWriter:
         self._readers = 0
         self._writing = False
         self._waiting = 0
+        self._forks = 0
         at_fork(self)
 
     def __reduce__(self) -> tuple[type[_ManyReadersOneWriter], tuple[()]]:
@@ -41,15 +42,18 @@ class _ManyReadersOneWriter:
         return _ManyReadersOneWriter, ()
 
     def _before_fork(self) -> None:
-        """Let an update end: a child must not meet half of one."""
+        """Let an update end, and none begin: a child must not meet half of one."""
         self._change.acquire()
+        self._forks += 1
         self._change.wait_for(lambda: not self._writing)
 
     def _after_fork(self, *, in_child: bool) -> None:
         if in_child:  # who was reading or waiting is not here
             self._change = threading.Condition()
-            self._readers = self._waiting = 0
+            self._readers = self._waiting = self._forks = 0
         else:
+            self._forks -= 1
+            self._change.notify_all()
             self._change.release()
 
     @contextmanager
@@ -69,7 +73,7 @@ class _ManyReadersOneWriter:
         with self._change:
             self._waiting += 1
             try:
-                self._change.wait_for(lambda: not self._writing and self._readers == 0)
+                self._change.wait_for(lambda: not (self._writing or self._readers or self._forks))
                 self._writing = True
             finally:  # interrupted, it waits no longer: nobody may wait for it
                 self._waiting -= 1
