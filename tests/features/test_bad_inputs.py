@@ -22,7 +22,7 @@ from dissensus.features.extract import FeatureChoice, extract
 from dissensus.features.sources import Excerpt, gather_audio
 
 SUMMARY = FeatureChoice("summary")
-DISSENSUS = str(Path(sys.executable).with_name("dissensus"))
+DISSENSUS = [sys.executable, "-c", "from dissensus.cli.main import run; run()"]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_bad_file_whose_name_is_not_unicode_is_listed_and_the_list_can_be_give
         os.makedirs(os.path.dirname(path), exist_ok=True)
         Path(os.fsdecode(path)).write_bytes(b"no sound")
     done = subprocess.run(
-        [DISSENSUS, "extract", "m", "-o", "pool", "-f", "summary", "-j", "1"], capture_output=True, check=True
+        [*DISSENSUS, "extract", "m", "-o", "pool", "-f", "summary", "-j", "1"], capture_output=True, check=True
     )
     assert rb"m/caf\xe9.wav" in done.stdout or rb"m/-\xe9.wav" in done.stdout
     rows = table("pool")
@@ -85,7 +85,7 @@ def test_a_bad_file_whose_name_is_not_unicode_is_listed_and_the_list_can_be_give
 
 def test_a_folder_whose_name_is_not_unicode_holds_a_pool(here: Path) -> None:
     done = subprocess.run(
-        [DISSENSUS, "extract", "m", "-o", b"p\xe9", "-f", "summary", "-j", "1"], capture_output=True, check=True
+        [*DISSENSUS, "extract", "m", "-o", b"p\xe9", "-f", "summary", "-j", "1"], capture_output=True, check=True
     )
     assert b"p\xe9: Pool(1 tracks" in done.stdout
     assert Pool.open(os.fsdecode(b"p\xe9")).n_tracks == 1
@@ -267,7 +267,7 @@ def test_a_bad_sector_in_the_middle_is_not_called_damage(here: Path) -> None:
         write_audio(f"x{suffix}", np.random.default_rng(0).uniform(-0.1, 0.1, 40 * rate), rate)
         os.rename(f"x{suffix}", f"m/sector{suffix}")
     done = subprocess.run(
-        [DISSENSUS, "extract", "m", "-o", "pool", "-f", "summary", "-j", "1"],
+        [*DISSENSUS, "extract", "m", "-o", "pool", "-f", "summary", "-j", "1"],
         capture_output=True, text=True, env={**os.environ, "LD_PRELOAD": str(here / "shim.so")},
     )  # fmt: skip
     assert "1 tracks added" in done.stdout, done.stderr
