@@ -75,6 +75,8 @@ def mutant(number: int, seed: int, names: list[str]) -> tuple[str, bytes]:
 def _damaged(raw: bytes, rng: np.random.Generator) -> bytes:
     data = bytearray(raw)
     for _ in range(rng.integers(1, 5)):
+        if not data:
+            break
         at = int(rng.integers(0, len(data) if rng.random() < 0.4 else min(len(data), 3000)))
         size = int(rng.integers(1, 200))
         kind = rng.integers(0, 6)
